@@ -1,0 +1,10 @@
+//! A whole world on loopback to test and try eksconnect in: real Kubernetes control planes, an emulator of the AWS
+//! services that the EKS Connector needs, and nodes that run pods.
+//!
+//! Shares no code with eksconnect: a mistake must not hide by being made on both sides.
+
+pub mod aws;
+pub mod controlplane;
+pub mod node;
+pub mod pool;
+pub mod world;

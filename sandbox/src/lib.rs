@@ -3,8 +3,13 @@
 //!
 //! Shares no code with eksconnect: a mistake must not hide by being made on both sides.
 
+mod environment;
+mod progress;
+
 pub mod aws;
 pub mod controlplane;
 pub mod node;
 pub mod pool;
 pub mod world;
+
+pub use progress::Progress;

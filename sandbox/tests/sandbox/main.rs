@@ -8,3 +8,5 @@
 )]
 
 mod controlplane;
+mod node_cluster;
+mod node_pods;

@@ -7,6 +7,9 @@
     reason = "tests say so that something must hold; clippy.toml allows it in test functions, and helpers are not such"
 )]
 
+mod aws_wire;
 mod controlplane;
 mod node_cluster;
+mod node_connector;
 mod node_pods;
+mod support;

@@ -9,6 +9,7 @@ use std::{
 
 use eksconnect_sandbox::{
     Progress,
+    aws::{self, Emulator},
     controlplane::{Assets, Cluster, ClusterOptions, Etcd},
     node::{Node, Options, Speed},
 };
@@ -29,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 struct Shared {
     kubeconfig: PathBuf,
     server: String,
+    emulator: Emulator,
+    nodes: Vec<Node>,
 }
 
 async fn shared() -> &'static Shared {
@@ -59,17 +62,25 @@ async fn live(started: mpsc::Sender<Shared>) {
     let etcd = Etcd::start(&assets, directory.path()).await.unwrap();
     let cluster = Cluster::start(&assets, &etcd, ClusterOptions::named("nodes")).await.unwrap();
     let client = cluster.client().await.unwrap();
+    let emulator = Emulator::start(aws::Options::default()).await.unwrap();
     let mut nodes = Vec::new();
     for name in ["node-1", "node-2"] {
-        let options = options(client.clone(), cluster.server(), name, &directory.path().join(name));
+        let options = options(
+            client.clone(),
+            cluster.server(),
+            emulator.endpoint(),
+            name,
+            &directory.path().join(name),
+        );
         nodes.push(Node::start(options).await.unwrap());
     }
-    let shared = Shared { kubeconfig: cluster.kubeconfig(), server: cluster.server().to_owned() };
-    started.send(shared).unwrap();
+    let shared =
+        Shared { kubeconfig: cluster.kubeconfig(), server: cluster.server().to_owned(), emulator, nodes };
+    assert!(started.send(shared).is_ok());
     std::future::pending::<()>().await;
 }
 
-fn options(client: Client, server: &str, name: &str, work_dir: &Path) -> Options {
+fn options(client: Client, server: &str, aws_endpoint: &str, name: &str, work_dir: &Path) -> Options {
     Options {
         client,
         api_server: server.to_owned(),
@@ -78,8 +89,7 @@ fn options(client: Client, server: &str, name: &str, work_dir: &Path) -> Options
         labels: BTreeMap::new(),
         taints: Vec::new(),
         provider_id: None,
-        // Discard: nobody listens.
-        aws_endpoint: "http://127.0.0.1:9".to_owned(),
+        aws_endpoint: aws_endpoint.to_owned(),
         speed: Speed::default(),
         work_dir: work_dir.to_owned(),
     }
@@ -88,9 +98,8 @@ fn options(client: Client, server: &str, name: &str, work_dir: &Path) -> Options
 /// A namespace of the shared cluster.
 pub(crate) struct Playground {
     pub(crate) client: Client,
-    pub(crate) kubeconfig: PathBuf,
     pub(crate) namespace: String,
-    server: String,
+    shared: &'static Shared,
     directory: tempfile::TempDir,
 }
 
@@ -102,20 +111,18 @@ impl Playground {
 
     /// A new namespace with labels.
     pub(crate) async fn with_labels(labels: Value) -> Self {
+        Self::named(format!("test-{}", Uuid::new_v4().simple()), labels).await
+    }
+
+    /// A namespace of a name that no other test uses.
+    pub(crate) async fn named(namespace: String, labels: Value) -> Self {
         let shared = shared().await;
         let kubeconfig = Kubeconfig::read_from(&shared.kubeconfig).unwrap();
         let mut config =
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         config.proxy_url = None;
         let client = Client::try_from(config).unwrap();
-        let namespace = format!("test-{}", Uuid::new_v4().simple());
-        let playground = Self {
-            client,
-            kubeconfig: shared.kubeconfig.clone(),
-            namespace,
-            server: shared.server.clone(),
-            directory: tempfile::tempdir().unwrap(),
-        };
+        let playground = Self { client, namespace, shared, directory: tempfile::tempdir().unwrap() };
         let object: Namespace =
             serde_json::from_value(json!({ "metadata": { "name": playground.namespace, "labels": labels } }))
                 .unwrap();
@@ -156,7 +163,20 @@ impl Playground {
 
     /// Options of a further node of this cluster.
     pub(crate) fn node_options(&self, name: &str) -> Options {
-        options(self.client.clone(), &self.server, name, &self.directory.path().join(name))
+        let directory = self.directory.path().join(name);
+        options(self.client.clone(), &self.shared.server, self.shared.emulator.endpoint(), name, &directory)
+    }
+
+    /// The emulator that the nodes' pods reach.
+    pub(crate) fn emulator(&self) -> &'static Emulator {
+        &self.shared.emulator
+    }
+
+    /// Asks the connector of a pod, on whichever node it is.
+    pub(crate) async fn ask_connector(&self, pod: &Pod, identity: Option<&str>, path: &str) -> (u16, String) {
+        let name = pod.spec.as_ref().unwrap().node_name.as_deref().unwrap();
+        let node = self.shared.nodes.iter().find(|node| node.name() == name).unwrap();
+        node.ask_connector(&pod.uid().unwrap(), identity, "GET", path).await.unwrap()
     }
 
     /// Waits until a pod is as wanted.

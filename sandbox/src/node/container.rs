@@ -83,8 +83,7 @@ impl Supervisor<'_> {
                 });
                 self.sleep(pause).await?;
             }
-            back_off =
-                Some(back_off.map_or(speed.back_off, |pause| (pause * 2).min(speed.back_off_cap)));
+            back_off = Some(back_off.map_or(speed.back_off, |pause| (pause * 2).min(speed.back_off_cap)));
         }
     }
 
@@ -152,8 +151,7 @@ impl Supervisor<'_> {
             log.write(format!("exec {program}: exec format error"));
             Ok(255)
         } else {
-            let process =
-                Process { arguments: command.iter().skip(1).cloned().collect(), ..process };
+            let process = Process { arguments: command.iter().skip(1).cloned().collect(), ..process };
             self.execute(pulled, process).await
         };
         log.end();
@@ -201,7 +199,8 @@ impl Supervisor<'_> {
             let policy = self.container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
             let keyring = Keyring::of(kubelet, &self.run.pod()).await;
             let resolved = images::resolve(&reference, &kubelet.arch, &keyring);
-            if policy != "Always" && kubelet.images.has(&reference)
+            if policy != "Always"
+                && kubelet.images.has(&reference)
                 && let Ok(pulled) = resolved
             {
                 self.note(
@@ -241,7 +240,10 @@ impl Supervisor<'_> {
             self.sleep(speed.back_off / 2).await?;
             self.note("BackOff", format!("Back-off pulling image \"{image}\""));
             self.warn("Failed", "Error: ImagePullBackOff".to_owned());
-            self.wait("ImagePullBackOff", format!("Back-off pulling image \"{image}\": ErrImagePull: {cause}"));
+            self.wait(
+                "ImagePullBackOff",
+                format!("Back-off pulling image \"{image}\": ErrImagePull: {cause}"),
+            );
             self.sleep(pause).await?;
             pause = (pause * 2).min(speed.back_off_cap);
         }

@@ -87,9 +87,10 @@ pub(super) fn command_line(
     environment: &BTreeMap<String, String>,
 ) -> Vec<String> {
     let expanded = |words: &Option<Vec<String>>| {
-        words.as_ref().filter(|words| !words.is_empty()).map(|words| {
-            words.iter().map(|word| expand(word, environment)).collect::<Vec<_>>()
-        })
+        words
+            .as_ref()
+            .filter(|words| !words.is_empty())
+            .map(|words| words.iter().map(|word| expand(word, environment)).collect::<Vec<_>>())
     };
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     match (expanded(&container.command), expanded(&container.args)) {
@@ -182,12 +183,7 @@ impl Objects {
 /// # Errors
 ///
 /// The kubelet's message for a path that it does not know.
-pub(super) fn field(
-    kubelet: &Kubelet,
-    pod: &Pod,
-    path: &str,
-    address: Ipv4Addr,
-) -> Result<String, String> {
+pub(super) fn field(kubelet: &Kubelet, pod: &Pod, path: &str, address: Ipv4Addr) -> Result<String, String> {
     let keyed = |map: Option<&BTreeMap<String, String>>, key: &str| {
         map.and_then(|map| map.get(key)).cloned().unwrap_or_default()
     };
@@ -199,7 +195,11 @@ pub(super) fn field(
         };
     }
     let lines = |map: Option<&BTreeMap<String, String>>| {
-        map.into_iter().flatten().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
+        map.into_iter()
+            .flatten()
+            .map(|(key, value)| format!("{key}={value:?}"))
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     let spec = pod.spec.as_ref();
     Ok(match path {

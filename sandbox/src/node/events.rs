@@ -39,11 +39,23 @@ impl Events {
         (Self { queue }, write(client, node, notes))
     }
 
-    pub(super) fn normal(&self, pod: &Pod, field: FieldPath, reason: &'static str, message: impl Into<String>) {
+    pub(super) fn normal(
+        &self,
+        pod: &Pod,
+        field: FieldPath,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
         self.record(pod, field, false, reason, message.into());
     }
 
-    pub(super) fn warning(&self, pod: &Pod, field: FieldPath, reason: &'static str, message: impl Into<String>) {
+    pub(super) fn warning(
+        &self,
+        pod: &Pod,
+        field: FieldPath,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
         self.record(pod, field, true, reason, message.into());
     }
 
@@ -65,12 +77,12 @@ impl Events {
 }
 
 async fn write(client: Client, node: String, mut notes: mpsc::UnboundedReceiver<Note>) {
-    let mut written: HashMap<(Option<String>, FieldPath, &'static str, String), (String, i32)> = HashMap::new();
+    let mut written: HashMap<(Option<String>, FieldPath, &'static str, String), (String, i32)> =
+        HashMap::new();
     while let Some(note) = notes.recv().await {
         let Some(namespace) = note.about.namespace.clone() else { continue };
         let events: Api<Event> = Api::namespaced(client.clone(), &namespace);
-        let key =
-            (note.about.uid.clone(), note.about.field_path.clone(), note.reason, note.message.clone());
+        let key = (note.about.uid.clone(), note.about.field_path.clone(), note.reason, note.message.clone());
         let at = Time(note.at);
         let result = match written.get_mut(&key) {
             Some((name, count)) => {

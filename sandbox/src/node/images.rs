@@ -13,9 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Kubelet,
-    runtime::table::{
-        IMAGES, Image, PRIVATE_REGISTRY, PULL_PASSWORD, PULL_USER, Platforms, REGISTRIES,
-    },
+    runtime::table::{IMAGES, Image, PRIVATE_REGISTRY, PULL_PASSWORD, PULL_USER, Platforms, REGISTRIES},
 };
 
 /// An image reference, taken apart as container runtimes do.
@@ -206,10 +204,13 @@ impl Keyring {
         if secret.type_.as_deref() != Some("kubernetes.io/dockerconfigjson") {
             return;
         }
-        let Some(content) = secret.data.as_ref().and_then(|data| data.get(".dockerconfigjson")) else { return };
+        let Some(content) = secret.data.as_ref().and_then(|data| data.get(".dockerconfigjson")) else {
+            return;
+        };
         let Ok(config) = serde_json::from_slice::<DockerConfig>(&content.0) else { return };
         for (registry, entry) in config.auths {
-            let host = registry.trim_start_matches("https://").split('/').next().unwrap_or_default().to_owned();
+            let host =
+                registry.trim_start_matches("https://").split('/').next().unwrap_or_default().to_owned();
             let decoded = entry
                 .auth
                 .and_then(|auth| STANDARD.decode(auth).ok())

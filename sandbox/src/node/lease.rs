@@ -28,7 +28,8 @@ pub(super) async fn renew(client: Client, node: String) {
                 "renewTime": MicroTime(Timestamp::now()),
             },
         });
-        let renewed = leases.patch(&node, &PatchParams::apply("kubelet").force(), &Patch::Apply(&lease)).await;
+        let renewed =
+            leases.patch(&node, &PatchParams::apply("kubelet").force(), &Patch::Apply(&lease)).await;
         let pause = match renewed {
             Ok(_) => Duration::from_secs(10),
             // The namespace is made a moment after the API server is ready.

@@ -97,6 +97,8 @@ impl LogRegistry {
     /// Forgets a pod.
     pub(super) fn forget(&self, namespace: &str, pod: &str) {
         let mut all = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(of_namespace, of_pod, _), _| (of_namespace.as_str(), of_pod.as_str()) != (namespace, pod));
+        all.retain(|(of_namespace, of_pod, _), _| {
+            (of_namespace.as_str(), of_pod.as_str()) != (namespace, pod)
+        });
     }
 }

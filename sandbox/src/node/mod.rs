@@ -211,7 +211,8 @@ async fn kubernetes_service(client: &Client) -> anyhow::Result<(String, u16)> {
     let services: Api<Service> = Api::namespaced(client.clone(), "default");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
-        if let Some(service) = services.get_opt("kubernetes").await.context("cannot read the kubernetes Service")?
+        if let Some(service) =
+            services.get_opt("kubernetes").await.context("cannot read the kubernetes Service")?
             && let Some(spec) = service.spec
             && let (Some(ip), Some(port)) =
                 (spec.cluster_ip, spec.ports.unwrap_or_default().first().map(|p| p.port))
@@ -225,7 +226,8 @@ async fn kubernetes_service(client: &Client) -> anyhow::Result<(String, u16)> {
 
 /// Start of the node's pod addresses: a /20 below 10.244.0.0 that its name chooses, so that two nodes seldom share one.
 fn pod_range(name: &str) -> u32 {
-    let slot = name.bytes().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) % 16;
+    let slot =
+        name.bytes().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) % 16;
     Ipv4Addr::new(10, 244, 0, 2).to_bits() + (slot << 12)
 }
 

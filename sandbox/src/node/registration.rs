@@ -53,15 +53,11 @@ pub(super) async fn register(options: &Options, port: u16) -> anyhow::Result<()>
         .await
         .with_context(|| format!("cannot register the node {}", options.name))?;
 
-    let resources: BTreeMap<String, Quantity> = [
-        ("cpu", "8"),
-        ("memory", "32Gi"),
-        ("ephemeral-storage", "100Gi"),
-        ("pods", "110"),
-    ]
-    .into_iter()
-    .map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())))
-    .collect();
+    let resources: BTreeMap<String, Quantity> =
+        [("cpu", "8"), ("memory", "32Gi"), ("ephemeral-storage", "100Gi"), ("pods", "110")]
+            .into_iter()
+            .map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())))
+            .collect();
     let machine = Uuid::new_v4();
     let status = NodeStatus {
         // A Hostname address would be asked for logs first, and no resolver knows it.

@@ -34,14 +34,13 @@ pub(super) async fn serve(
     let certified = rcgen::generate_simple_self_signed([kubelet.name.clone(), "127.0.0.1".to_owned()])
         .context("cannot make the kubelet's certificate")?;
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .context("no TLS version")?
-    .with_no_client_auth()
-    .with_single_cert(vec![certified.cert.der().clone()], key)
-    .context("cannot use the kubelet's certificate")?;
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .context("no TLS version")?
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key)
+            .context("cannot use the kubelet's certificate")?;
 
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen for the API server")?;
     listener.set_nonblocking(true).context("cannot listen for the API server")?;
@@ -96,9 +95,9 @@ async fn container_logs(
     };
     let (lines, _) = log.read(0);
     let read = lines.len();
-    let since = query.since_time.or_else(|| {
-        query.since_seconds.map(|seconds| Timestamp::now() - SignedDuration::from_secs(seconds))
-    });
+    let since = query
+        .since_time
+        .or_else(|| query.since_seconds.map(|seconds| Timestamp::now() - SignedDuration::from_secs(seconds)));
     let mut lines: Vec<Line> =
         lines.into_iter().filter(|line| since.is_none_or(|since| line.at >= since)).collect();
     if let Some(tail) = query.tail_lines {

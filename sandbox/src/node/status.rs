@@ -109,9 +109,7 @@ impl Record {
                 running: Some(ContainerStateRunning { started_at: Some(since) }),
                 ..Default::default()
             },
-            State::Terminated(ended) => {
-                ContainerState { terminated: Some(ended), ..Default::default() }
-            }
+            State::Terminated(ended) => ContainerState { terminated: Some(ended), ..Default::default() },
         };
         let ready = match self.role {
             Role::Init => self.exit_code() == Some(0),
@@ -148,8 +146,7 @@ pub(super) fn pod_status(pod: &Pod, records: &[Record], facts: &Facts) -> PodSta
     let phase = if facts.finished { final_phase(&main) } else { phase(policy, &init, &main) };
     let host = "127.0.0.1";
     let statuses = |of: &[&Record]| {
-        (!of.is_empty())
-            .then(|| of.iter().map(|record| record.status(!init.is_empty())).collect::<Vec<_>>())
+        (!of.is_empty()).then(|| of.iter().map(|record| record.status(!init.is_empty())).collect::<Vec<_>>())
     };
     PodStatus {
         phase: Some(phase.into()),
@@ -167,9 +164,9 @@ pub(super) fn pod_status(pod: &Pod, records: &[Record], facts: &Facts) -> PodSta
 }
 
 fn phase(policy: &str, init: &[&Record], main: &[&Record]) -> &'static str {
-    let init_failed = init.iter().any(|record| {
-        record.role == Role::Init && record.exit_code().is_some_and(|code| code != 0)
-    });
+    let init_failed = init
+        .iter()
+        .any(|record| record.role == Role::Init && record.exit_code().is_some_and(|code| code != 0));
     if policy == "Never" && init_failed {
         return "Failed";
     }
@@ -204,9 +201,7 @@ fn conditions(
     facts: &Facts,
     phase: &str,
 ) -> Vec<PodCondition> {
-    let names = |of: &[&&Record]| {
-        of.iter().map(|record| record.name.as_str()).collect::<Vec<_>>().join(" ")
-    };
+    let names = |of: &[&&Record]| of.iter().map(|record| record.name.as_str()).collect::<Vec<_>>().join(" ");
     let incomplete: Vec<_> = init.iter().filter(|record| !record.is_initialized()).collect();
     let unready: Vec<_> = main.iter().filter(|record| !record.is_running()).collect();
     let completed = phase == "Succeeded";

@@ -86,8 +86,15 @@ impl Volumes {
             let name = source.secret_name.as_deref().unwrap_or_default();
             add_secret(kubelet, pod, name, source.items.as_deref(), source.optional, &mut content).await?;
         } else if let Some(source) = &volume.config_map {
-            add_config_map(kubelet, pod, &source.name, source.items.as_deref(), source.optional, &mut content)
-                .await?;
+            add_config_map(
+                kubelet,
+                pod,
+                &source.name,
+                source.items.as_deref(),
+                source.optional,
+                &mut content,
+            )
+            .await?;
         } else if let Some(source) = &volume.downward_api {
             self.add_fields(kubelet, pod, source.items.as_deref(), &mut content)?;
         } else if let Some(source) = &volume.projected {
@@ -222,9 +229,8 @@ impl Volumes {
                 }
             }
             // Volumes that the node fills are read-only, whatever the mount says.
-            let writable = volumes
-                .iter()
-                .any(|volume| volume.name == mount.name && volume.empty_dir.is_some());
+            let writable =
+                volumes.iter().any(|volume| volume.name == mount.name && volume.empty_dir.is_some());
             mounts.push(Mount {
                 path: PathBuf::from(&mount.mount_path),
                 source,

@@ -7,4 +7,6 @@
     reason = "tests say so that something must hold; clippy.toml allows it in test functions, and helpers are not such"
 )]
 
+mod aws_wire;
 mod controlplane;
+mod support;

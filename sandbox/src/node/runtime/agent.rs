@@ -101,7 +101,10 @@ async fn work(process: &Process) -> i32 {
         info(process, format!("{name}: {}", value.unwrap_or_default()));
     }
     if !configuration.agent.container_mode {
-        error(process, "[amazon-ssm-agent] cannot start the agent worker: no service manager in this container");
+        error(
+            process,
+            "[amazon-ssm-agent] cannot start the agent worker: no service manager in this container",
+        );
         return 1;
     }
     let order = &configuration.identity.consumption_order;
@@ -195,9 +198,9 @@ async fn connect(
     let credentials = match session {
         Some(session) => session.credentials.clone(),
         None => {
-            let fresh = request_token(process, instance)
-                .await
-                .map_err(|cause| format!("[CredentialRefresher] Retrieve credentials produced error: {cause}"))?;
+            let fresh = request_token(process, instance).await.map_err(|cause| {
+                format!("[CredentialRefresher] Retrieve credentials produced error: {cause}")
+            })?;
             info(process, "[CredentialRefresher] Credentials ready");
             info(
                 process,
@@ -230,8 +233,7 @@ async fn request_token(process: &Process, instance: &Instance) -> Result<Session
          {signed_headers}\n{hash}"
     );
     let scope = format!("{day}/{}/ssm/aws4_request", instance.region);
-    let to_sign =
-        format!("AWS4-HMAC-SHA256\n{second}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
+    let to_sign = format!("AWS4-HMAC-SHA256\n{second}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
     let signature = instance.key.sign(&to_sign).map_err(|error| format!("{error:#}"))?;
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={signed_headers}, Signature={signature}",
@@ -264,7 +266,8 @@ async fn request_token(process: &Process, instance: &Instance) -> Result<Session
         /// Seconds since the epoch.
         token_expiration_date: f64,
     }
-    let token: Token = serde_json::from_str(&answer).map_err(|error| format!("SerializationError: {error}"))?;
+    let token: Token =
+        serde_json::from_str(&answer).map_err(|error| format!("SerializationError: {error}"))?;
     // The agent renews at half the time.
     let lifetime = (token.token_expiration_date - now.as_millisecond() as f64 / 1000.0).max(0.0);
     Ok(Session {

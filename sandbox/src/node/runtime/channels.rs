@@ -75,7 +75,9 @@ impl Channels {
             let (_, socket) = state
                 .agents
                 .values()
-                .find(|(of, _)| of.uid == pod || of.name == pod || format!("{}/{}", of.namespace, of.name) == pod)
+                .find(|(of, _)| {
+                    of.uid == pod || of.name == pod || format!("{}/{}", of.namespace, of.name) == pod
+                })
                 .with_context(|| format!("no agent of pod {pod} holds a control channel"))?;
             state.sockets.get(socket).cloned()
         };

@@ -34,11 +34,8 @@ impl Files {
         let path = Path::new(path);
         for mount in &self.mounts {
             if let Ok(rest) = path.strip_prefix(&mount.path) {
-                let source = if rest.as_os_str().is_empty() {
-                    mount.source.clone()
-                } else {
-                    mount.source.join(rest)
-                };
+                let source =
+                    if rest.as_os_str().is_empty() { mount.source.clone() } else { mount.source.join(rest) };
                 return (source, !mount.read_only);
             }
         }

@@ -26,8 +26,8 @@ pub use self::{
     channels::Channels,
     files::{Files, Mount},
 };
-use super::{Options, Speed};
 pub use super::logs::Log;
+use super::{Options, Speed};
 
 /// Runs until the process ends by itself or is told to; gives its exit code.
 pub type Behaviour = fn(Process) -> BoxFuture<'static, i32>;

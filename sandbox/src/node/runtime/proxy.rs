@@ -8,7 +8,8 @@ use super::Process;
 /// The proxy that an HTTPS request to `host:port` goes through; none if it goes directly.
 pub(super) fn proxy_for(process: &Process, host: &str, port: u16) -> Option<String> {
     let proxy = process.variable("HTTPS_PROXY").or_else(|| process.variable("https_proxy"))?;
-    let exceptions = process.variable("NO_PROXY").or_else(|| process.variable("no_proxy")).unwrap_or_default();
+    let exceptions =
+        process.variable("NO_PROXY").or_else(|| process.variable("no_proxy")).unwrap_or_default();
     if goes_directly(exceptions, host, port) {
         return None;
     }
@@ -40,9 +41,7 @@ fn goes_directly(exceptions: &str, host: &str, port: u16) -> bool {
             (Some(_), _) => name == host,
             (None, _) => match name.strip_prefix("*.").or_else(|| name.strip_prefix('.')) {
                 Some(suffix) => host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.')),
-                None => {
-                    host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'))
-                }
+                None => host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.')),
             },
         }
     })

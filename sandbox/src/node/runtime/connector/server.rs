@@ -83,7 +83,8 @@ async fn watch_key(process: &Process, flags: &Flags, klog: &Klog) -> Result<(), 
             return Ok(());
         }
     }
-    Err("could not sync K8s secrets when initializing fs watcher: timed out waiting for the condition".to_owned())
+    Err("could not sync K8s secrets when initializing fs watcher: timed out waiting for the condition"
+        .to_owned())
 }
 
 async fn sync(process: &Process, flags: &Flags, klog: &Klog, secret: &StateSecret) -> bool {

@@ -110,9 +110,11 @@ impl State {
 
     /// Writes the agent's vault.
     pub(super) async fn write_vault(&self, process: &Process, directory: &str) -> Result<(), String> {
-        for (name, content) in
-            [("Manifest", &self.manifest), (FINGERPRINT, &self.fingerprint), (REGISTRATION_KEY, &self.registration_key)]
-        {
+        for (name, content) in [
+            ("Manifest", &self.manifest),
+            (FINGERPRINT, &self.fingerprint),
+            (REGISTRATION_KEY, &self.registration_key),
+        ] {
             process.files.write(&format!("{directory}/{name}"), content.as_bytes()).await?;
         }
         Ok(())
@@ -182,7 +184,8 @@ pub(super) struct StateSecret {
 impl StateSecret {
     /// The Secret of the replica that `POD_NAME` says.
     pub(super) async fn in_cluster(process: &Process, prefix: &str, namespace: &str) -> Result<Self, String> {
-        let client = cluster::in_cluster(process, "connector/v0.0.0 (linux/amd64) kubernetes/$Format").await?;
+        let client =
+            cluster::in_cluster(process, "connector/v0.0.0 (linux/amd64) kubernetes/$Format").await?;
         let pod = process.variable("POD_NAME").ok_or("cannot get pod name from env POD_NAME")?;
         let index = match pod.rsplit_once('-') {
             Some((_, index)) if !index.is_empty() => index,

@@ -5,6 +5,7 @@
 
 mod environment;
 mod progress;
+mod workspace;
 
 pub mod aws;
 pub mod controlplane;

@@ -9,4 +9,5 @@
 
 mod aws_wire;
 mod controlplane;
+mod pool;
 mod support;

@@ -9,5 +9,8 @@
 
 mod aws_wire;
 mod controlplane;
+mod node_cluster;
+mod node_connector;
+mod node_pods;
 mod pool;
 mod support;

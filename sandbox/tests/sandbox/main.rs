@@ -14,3 +14,4 @@ mod node_connector;
 mod node_pods;
 mod pool;
 mod support;
+mod world;

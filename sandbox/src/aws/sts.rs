@@ -1,0 +1,137 @@
+//! STS: who calls, and assuming roles. Query protocol, version 2011-06-15.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::caller::{AccessKey, Permissions, Principal};
+use super::identifiers;
+use super::policy::{Context, Decision, Kind, Policy};
+use super::service::{Call, Error, Member, Operation, Pattern, Protocol, Service};
+
+pub(crate) const SERVICE: Service = Service {
+    name: "sts",
+    protocol: Protocol::Query,
+    target: "",
+    version: "2011-06-15",
+    namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+    operations: OPERATIONS,
+};
+
+const OPERATIONS: &[Operation] = &[
+    Operation::new("GetCallerIdentity", &[], get_caller_identity),
+    Operation::new("AssumeRole", ASSUME_ROLE, assume_role),
+];
+
+const ASSUME_ROLE: &[Member] = &[
+    Member::text("RoleArn").required().range(20, 2048),
+    Member::text("RoleSessionName").required().range(2, 64).pattern(Pattern {
+        text: "[\\w+=,.@-]*",
+        matches: |name| name.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)),
+        message: None,
+    }),
+    Member::integer("DurationSeconds", 900, 43_200),
+];
+
+/// Needs no permission, and cannot be denied.
+fn get_caller_identity(call: &mut Call<'_>) -> Result<Value, Error> {
+    let principal = principal(call)?;
+    Ok(json!({"UserId": principal.user_id, "Account": principal.account, "Arn": principal.arn}))
+}
+
+fn assume_role(call: &mut Call<'_>) -> Result<Value, Error> {
+    let (arn, session) = (call.text("RoleArn"), call.text("RoleSessionName"));
+    let caller = principal(call)?.clone();
+    // A role that does not exist is not told apart from one that may not be assumed.
+    let denied = || {
+        Error::new(
+            403,
+            "AccessDenied",
+            format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", caller.arn),
+        )
+    };
+    let account = arn.split(':').nth(4).unwrap_or_default();
+    let role = call
+        .state
+        .accounts
+        .get(account)
+        .and_then(|account| account.roles.values().find(|role| role.arn == arn))
+        .ok_or_else(denied)?
+        .clone();
+    let names = caller.trust_names();
+    let names: Vec<(&str, &str)> = names.iter().map(|name| ("AWS", name.as_str())).collect();
+    let trust = Policy::parse(&role.trust, Kind::Trust).map_err(|_| denied())?;
+    if trust.trusts("sts:AssumeRole", &names, &Context::new()) != Decision::Allowed {
+        return Err(denied());
+    }
+    // A trust policy that names the caller itself suffices; one that names the account leaves it to its policies.
+    let itself = [("AWS", caller.arn.as_str())];
+    let named = trust.trusts("sts:AssumeRole", &itself, &Context::new()) == Decision::Allowed;
+    if !named || caller.account != account {
+        call.authorize("sts:AssumeRole", &arn).map_err(|_| denied())?;
+    }
+    let seconds = call.integer("DurationSeconds").unwrap_or(3600);
+    if seconds > role.max_session_seconds {
+        return Err(Error::new(
+            400,
+            "ValidationError",
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+        ));
+    }
+    let credentials = issue(call, account, &role.name, &role.id, &session, seconds)?;
+    Ok(json!({
+        "AssumedRoleUser": {"AssumedRoleId": credentials.user_id, "Arn": credentials.arn},
+        "Credentials": {
+            "AccessKeyId": credentials.access_key_id,
+            "SecretAccessKey": credentials.secret_access_key,
+            "SessionToken": credentials.session_token,
+            "Expiration": credentials.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        },
+    }))
+}
+
+fn principal<'c>(call: &'c Call<'_>) -> Result<&'c Principal, Error> {
+    call.caller.principal().ok_or_else(|| anyhow::anyhow!("the caller is no principal").into())
+}
+
+/// Temporary credentials of a role session.
+pub(crate) struct Credentials {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    pub(crate) session_token: String,
+    pub(crate) expires_at: jiff::Timestamp,
+    pub(crate) arn: String,
+    pub(crate) user_id: String,
+}
+
+/// Makes temporary credentials for a session of a role.
+pub(crate) fn issue(
+    call: &mut Call<'_>,
+    account: &str,
+    role: &str,
+    role_id: &str,
+    session: &str,
+    seconds: u64,
+) -> Result<Credentials, Error> {
+    let life = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let credentials = Credentials {
+        access_key_id: identifiers::access_key_id("ASIA")?,
+        secret_access_key: identifiers::secret(40)?,
+        session_token: identifiers::secret(300)?,
+        expires_at: call.now.checked_add(life).unwrap_or(jiff::Timestamp::MAX),
+        arn: format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"),
+        user_id: format!("{role_id}:{session}"),
+    };
+    let key = AccessKey {
+        secret: credentials.secret_access_key.clone(),
+        session_token: Some(credentials.session_token.clone()),
+        expires_at: Some(credentials.expires_at),
+        principal: Principal {
+            account: account.to_owned(),
+            arn: credentials.arn.clone(),
+            user_id: credentials.user_id.clone(),
+            permissions: Permissions::Role(role.to_owned()),
+        },
+    };
+    call.state.keys.insert(credentials.access_key_id.clone(), key);
+    Ok(credentials)
+}

@@ -1,0 +1,16 @@
+//! Tests of the sandbox, in one binary: it is linked once, and its tests share what they start.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say so that something must hold; clippy.toml allows it in test functions, and helpers are not such"
+)]
+
+mod aws_wire;
+mod controlplane;
+mod node_cluster;
+mod node_connector;
+mod node_pods;
+mod pool;
+mod support;

@@ -1,4 +1,12 @@
-//! Tests of the sandbox, through its public interface.
+//! Tests of the sandbox, in one binary: it is linked once, and its tests share what they start.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say so that something must hold; clippy.toml allows it in test functions, and helpers are not such"
+)]
+
+mod aws_acceptance;
 mod aws_wire;
 mod support;

@@ -1,3 +1,5 @@
 //! What several test files share.
 
 pub(crate) mod aws_caller;
+pub(crate) mod python;
+pub(crate) mod recorder;

@@ -8,5 +8,6 @@
 )]
 
 mod aws_acceptance;
+mod aws_agent;
 mod aws_wire;
 mod support;

@@ -14,9 +14,11 @@ async fn start() -> (Emulator, AwsCaller) {
     (emulator, aws)
 }
 
-/// One request in each protocol, as method, path, headers, body.
-fn samples()
--> [(&'static str, &'static str, &'static str, Vec<(&'static str, &'static str)>, &'static str); 4] {
+/// Service, method, path, headers, body.
+type Sample = (&'static str, &'static str, &'static str, Vec<(&'static str, &'static str)>, &'static str);
+
+/// One request of each service.
+fn samples() -> [Sample; 4] {
     let form = ("content-type", "application/x-www-form-urlencoded");
     let target = ("x-amz-target", "AmazonSSM.DescribeActivations");
     [

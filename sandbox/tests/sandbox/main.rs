@@ -8,6 +8,8 @@
 )]
 
 mod aws_acceptance;
+mod aws_access;
 mod aws_agent;
+mod aws_knobs;
 mod aws_wire;
 mod support;

@@ -167,12 +167,32 @@ identity = as_admin.client("sts").get_caller_identity()
 assert identity["Arn"] == assumed["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::{account}:assumed-role/Admin/me"
 fails(
     "AccessDeniedException",
-    f"User: {identity['Arn']} is not authorized to perform: eks:ListClusters on resource: * because no identity-based "
-    "policy allows the eks:ListClusters action",
+    f"User: {identity['Arn']} is not authorized to perform: eks:ListClusters on resource: "
+    f"arn:aws:eks:eu-west-1:{account}:cluster/* because no identity-based policy allows the eks:ListClusters action",
     as_admin.client("eks").list_clusters,
 )
 fails("AccessDenied", "iam:ListRoles", as_admin.client("iam").list_roles)
 fails("AccessDeniedException", "ssm:DescribeActivations", as_admin.client("ssm").describe_activations)
+
+# Simulation.
+def simulate(arn, *actions, **arguments):
+    answer = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=list(actions), **arguments)
+    return [each["EvalDecision"] for each in answer["EvaluationResults"]]
+
+
+user = f"arn:aws:iam::{account}:user/ana"
+assert simulate(user, "eks:RegisterCluster", "iam:PassRole") == ["allowed", "allowed"]
+channel = "ssmmessages:CreateControlChannel"
+assert simulate(made["Arn"], channel, ResourceArns=[arn, "*"]) == ["allowed", "implicitDeny"]
+iam.put_role_policy(RoleName="Admin", PolicyName="P", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "*", "Resource": "*"},
+    {"Effect": "Deny", "Action": "iam:*", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}}]}))
+entry = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyValues": ["us-east-1"], "ContextKeyType": "string"}
+assert simulate(admin["Arn"], "iam:GetRole") == ["allowed"]
+assert simulate(admin["Arn"], "iam:GetRole", ContextEntries=[entry]) == ["explicitDeny"]
+iam.delete_role_policy(RoleName="Admin", PolicyName="P")
+fails("InvalidInput", "Invalid Entity Arn", iam.simulate_principal_policy, PolicySourceArn=identity["Arn"], ActionNames=["iam:GetRole"])
+fails("NoSuchEntity", "cannot be found", iam.simulate_principal_policy, PolicySourceArn=user + "x", ActionNames=["iam:GetRole"])
 
 # Bad credentials, in every protocol.
 stranger = boto3.Session("AKIAAAAAAAAAAAAAAAAA", "x" * 40)

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place where the environment is read")]
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The multi-call binary of the control plane, instead of one that is found or built.
@@ -34,6 +35,28 @@ pub(crate) fn target_directory() -> PathBuf {
         Some(directory) => repository().join(directory),
         None => repository().join("target"),
     }
+}
+
+/// The cargo that runs this program, or the one on the PATH.
+pub(crate) fn cargo() -> PathBuf {
+    path("CARGO").unwrap_or_else(|| PathBuf::from("cargo"))
+}
+
+/// What tells a program about the terminal and the person in front of it, and nothing else.
+pub(crate) fn terminal() -> Vec<(&'static str, OsString)> {
+    let names = [
+        "TERM",
+        "COLORTERM",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLUMNS",
+        "LANG",
+        "LC_ALL",
+        "TMPDIR",
+        "CI",
+    ];
+    names.into_iter().filter_map(|name| Some((name, env::var_os(name)?))).collect()
 }
 
 fn path(name: &str) -> Option<PathBuf> {

@@ -6,6 +6,7 @@
 //! already lives on for a quarter of an hour.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
@@ -39,6 +40,8 @@ impl Component {
     pub(super) fn start(name: String, mut command: Command, log: PathBuf) -> Result<Self> {
         let output = File::create(&log).with_context(|| format!("could not make {}", log.display()))?;
         let mut child = command
+            // Ctrl-C in a terminal reaches its whole group of processes: these end when we say so.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)

@@ -36,6 +36,8 @@ pub(super) fn write(
             "client-key-data": STANDARD.encode(&credential.key),
         }),
     };
+    // Names that hold beside those of other clusters, when several files are used together.
+    let user = format!("{cluster}-{user}");
     let document = json!({
         "apiVersion": "v1",
         "kind": "Config",

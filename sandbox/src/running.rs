@@ -1,9 +1,11 @@
-//! The world that `up` runs, as the other commands find it: a file says what there is, a lock says whether it lives.
+//! The world that `up` runs, as the other commands find it: a file says what there is, locks say whether it lives.
 //!
-//! The lock is held by the process that runs the world, and the kernel releases it however that one ends. So a file that
-//! a dead world left is never taken for a living one, whatever process ids mean by then.
+//! The process that runs the world holds a lock beside its directory, and one on the file that it wrote itself. The
+//! kernel releases them however that process ends. So a file that a dead world left is never taken for a living one,
+//! whatever process ids mean by then, and not even while the next world is about to remove it.
 
 use std::fs::{self, File, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -59,6 +61,7 @@ pub(crate) struct Place(PathBuf);
 /// The right to run a world at a place. It ends with the process.
 pub(crate) struct Claim {
     place: Place,
+    published: Option<File>,
     _lock: File,
 }
 
@@ -105,42 +108,53 @@ impl Place {
             fs::remove_dir_all(&self.0).with_context(|| format!("could not remove {}", self.0.display()))?;
         }
         fs::create_dir(&self.0).with_context(|| format!("could not make {}", self.0.display()))?;
-        Ok(Some(Claim { place: self.clone(), _lock: lock }))
+        Ok(Some(Claim { place: self.clone(), published: None, _lock: lock }))
     }
 
     /// Whether a process holds the claim, ready or not.
     pub(crate) fn is_claimed(&self) -> Result<bool> {
-        let Ok(lock) = File::open(self.lock()) else { return Ok(false) };
-        match lock.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error).context("could not look at the world's lock"),
+        match File::open(self.lock()) {
+            Ok(lock) => is_locked(&lock),
+            Err(_) => Ok(false),
         }
     }
 
     /// The world that runs there and is ready.
     pub(crate) fn running(&self) -> Result<Option<Running>> {
-        if !self.is_claimed()? {
+        let path = self.file();
+        let Ok(mut file) = File::open(&path) else { return Ok(None) };
+        if !is_locked(&file)? {
             return Ok(None);
         }
-        let path = self.file();
-        // The world is starting.
-        let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
-        serde_json::from_str(&text)
-            .map(Some)
-            .with_context(|| format!("could not understand {}", path.display()))
+        let understand = || format!("could not understand {}", path.display());
+        let mut text = String::new();
+        file.read_to_string(&mut text).with_context(understand)?;
+        serde_json::from_str(&text).map(Some).with_context(understand)
+    }
+}
+
+/// Whether another process holds a lock of this file.
+fn is_locked(file: &File) -> Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error).context("could not look at a lock of the world"),
     }
 }
 
 impl Claim {
     /// Says that the world is ready, and what it is.
-    pub(crate) fn publish(&self, running: &Running) -> Result<()> {
+    pub(crate) fn publish(&mut self, running: &Running) -> Result<()> {
         let path = self.place.file();
-        // Whole or not at all: somebody may be waiting for it.
+        // Whole and locked, or not there at all: somebody may be waiting for it.
         let unfinished = path.with_extension("unfinished");
-        fs::write(&unfinished, serde_json::to_vec_pretty(running)?)
-            .with_context(|| format!("could not write {}", unfinished.display()))?;
-        fs::rename(&unfinished, &path).with_context(|| format!("could not make {}", path.display()))
+        let write = || format!("could not write {}", unfinished.display());
+        let mut file = File::create(&unfinished).with_context(write)?;
+        file.lock().with_context(write)?;
+        file.write_all(&serde_json::to_vec_pretty(running)?).with_context(write)?;
+        fs::rename(&unfinished, &path).with_context(|| format!("could not make {}", path.display()))?;
+        self.published = Some(file);
+        Ok(())
     }
 }
 
@@ -175,18 +189,23 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let place = Place::new(&parent.path().join("world")).unwrap();
         assert!(place.running().unwrap().is_none());
-        let claim = place.claim().unwrap().unwrap();
+        let mut claim = place.claim().unwrap().unwrap();
         assert!(place.running().unwrap().is_none(), "it is not ready");
         claim.publish(&running()).unwrap();
         assert_eq!(place.running().unwrap().unwrap().pid, 1);
         assert!(place.claim().unwrap().is_none());
 
-        // A world that is killed leaves its file, and its lock is released by the kernel.
+        // A world that is killed leaves its file, and its locks are released by the kernel.
         let left = fs::read(place.file()).unwrap();
         drop(claim);
         fs::create_dir(place.directory()).unwrap();
         fs::write(place.file(), left).unwrap();
         assert!(place.running().unwrap().is_none());
+        // Nor is it one while the next world claims the place.
+        let claim = File::open(place.lock()).unwrap();
+        claim.lock().unwrap();
+        assert!(place.is_claimed().unwrap() && place.running().unwrap().is_none());
+        claim.unlock().unwrap();
         drop(place.claim().unwrap().unwrap());
     }
 }

@@ -77,7 +77,8 @@ impl Answer {
         Answer {
             status: *status,
             content_type: content_type(service.protocol),
-            error_type: (service.protocol != Protocol::Query).then(|| code.clone()),
+            error_type: matches!(service.protocol, Protocol::RestJson | Protocol::RestXml)
+                .then(|| code.clone()),
             request_id,
             body,
         }

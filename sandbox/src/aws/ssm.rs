@@ -79,6 +79,11 @@ const DEREGISTER: &[Member] = &[Member::text("InstanceId").required().range(20, 
     message: None,
 })];
 
+/// The resource that denials of Systems Manager name for actions without a resource type.
+pub(crate) fn anything(call: &Call<'_>) -> Result<String, Error> {
+    Ok(format!("arn:aws:ssm:{}:{}:*", call.region, call.account_id()?))
+}
+
 fn register_managed_instance(call: &mut Call<'_>) -> Result<Value, Error> {
     let (id, code) = (call.text("ActivationId"), call.text("ActivationCode"));
     let (fingerprint, public_key) = (call.text("Fingerprint"), call.text("PublicKey"));
@@ -174,7 +179,7 @@ fn role_token(call: &mut Call<'_>) -> Result<Value, Error> {
 }
 
 fn describe_instance_information(call: &mut Call<'_>) -> Result<Value, Error> {
-    call.authorize("ssm:DescribeInstanceInformation", "*")?;
+    call.authorize("ssm:DescribeInstanceInformation", &anything(call)?)?;
     let filters =
         filters(call, &[("Filters", "Key", "Values"), ("InstanceInformationFilterList", "key", "valueSet")]);
     let now = call.now;
@@ -213,7 +218,7 @@ fn describe_instance_information(call: &mut Call<'_>) -> Result<Value, Error> {
 }
 
 fn describe_activations(call: &mut Call<'_>) -> Result<Value, Error> {
-    call.authorize("ssm:DescribeActivations", "*")?;
+    call.authorize("ssm:DescribeActivations", &anything(call)?)?;
     let filters = filters(call, &[("Filters", "FilterKey", "FilterValues")]);
     let now = call.now;
     let mut shown = Vec::new();

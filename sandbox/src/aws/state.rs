@@ -56,12 +56,16 @@ impl State {
         true
     }
 
-    /// The state as one document with a stable order. Secrets appear as digests, so that a change shows.
+    /// The state as one document with a stable order, for comparing before and after. Secrets appear as digests, so
+    /// that a change shows. Left out is what changes by itself: temporary keys and the contacts of agents.
     pub(crate) fn dump(&self, account: Option<&str>) -> serde_json::Result<Value> {
         let wanted = |id: &str| account.is_none_or(|only| only == id);
         let accounts: BTreeMap<_, _> = self.accounts.iter().filter(|(id, _)| wanted(id)).collect();
-        let keys: BTreeMap<_, _> =
-            self.keys.iter().filter(|(_, key)| wanted(&key.principal.account)).collect();
+        let keys: BTreeMap<_, _> = self
+            .keys
+            .iter()
+            .filter(|(_, key)| wanted(&key.principal.account) && key.session_token.is_none())
+            .collect();
         serde_json::to_value(BTreeMap::from([
             ("accounts", serde_json::to_value(accounts)?),
             ("accessKeys", serde_json::to_value(keys)?),
@@ -79,6 +83,7 @@ pub(crate) struct Account {
     pub(crate) policies: BTreeMap<String, String>,
     /// Deletions of service-linked roles by task id.
     pub(crate) deletions: BTreeMap<String, Deletion>,
+    #[serde(serialize_with = "used_regions")]
     pub(crate) regions: BTreeMap<String, Region>,
     pub(crate) settings: AccountSettings,
 }
@@ -157,6 +162,20 @@ pub(crate) struct Region {
     pub(crate) instances: BTreeMap<String, Instance>,
 }
 
+impl Region {
+    fn is_empty(&self) -> bool {
+        self.registrations.is_empty()
+            && self.clusters.is_empty()
+            && self.activations.is_empty()
+            && self.instances.is_empty()
+    }
+}
+
+/// Serialises the Regions that have anything: looking at one must not show in a dump.
+fn used_regions<S: Serializer>(regions: &BTreeMap<String, Region>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(regions.iter().filter(|(_, region)| !region.is_empty()))
+}
+
 /// A cluster that was registered with RegisterCluster.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Registration {
@@ -199,7 +218,9 @@ pub(crate) struct Instance {
     pub(crate) public_key: String,
     pub(crate) registered_at: Timestamp,
     /// When it last opened its control channel.
+    #[serde(skip)]
     pub(crate) last_channel_at: Option<Timestamp>,
+    #[serde(skip)]
     pub(crate) channels_opened: u64,
 }
 

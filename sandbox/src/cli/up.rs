@@ -48,7 +48,7 @@ pub(super) async fn run(
         return detach(&arguments, place, out).await;
     }
     let begun = Instant::now();
-    let Some(claim) = place.claim()? else { bail!(already_up(place)?) };
+    let Some(mut claim) = place.claim()? else { bail!(already_up(place)?) };
     let sites = (1..=arguments.clusters).map(|number| (format!("sandbox-{number}"), SiteSpec::default()));
     let options = WorldOptions {
         directory: place.directory().to_owned(),
@@ -66,7 +66,7 @@ pub(super) async fn run(
         _ = terminated.recv() => return Ok(ExitCode::SUCCESS),
     };
     let account = world.emulator().control().create_account(AccountSpec::default()).await?;
-    let running = publish(&world, &account, arguments.region, &claim)?;
+    let running = publish(&world, &account, arguments.region, &mut claim)?;
     writeln!(out, "Ready after {:.1} s\n", begun.elapsed().as_secs_f32())?;
     super::status::write(&running, out)?;
     writeln!(
@@ -101,7 +101,7 @@ fn already_up(place: &Place) -> Result<String> {
     })
 }
 
-fn publish(world: &World, account: &Account, region: String, claim: &Claim) -> Result<Running> {
+fn publish(world: &World, account: &Account, region: String, claim: &mut Claim) -> Result<Running> {
     let clusters = world.sites().iter().map(|site| RunningCluster {
         name: site.cluster().name().to_owned(),
         server: site.cluster().server().to_owned(),

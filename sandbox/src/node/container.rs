@@ -11,6 +11,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::ResourceExt;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -30,11 +31,11 @@ pub(super) enum Finish {
     Succeeded,
     /// It failed and is not restarted.
     Failed,
-    /// The pod was deleted.
+    /// It was told to end.
     Stopped,
 }
 
-/// The pod was deleted while something was waited for.
+/// The container was told to end while something was waited for.
 struct Stopped;
 
 /// A supervisor of one container.
@@ -42,6 +43,8 @@ pub(super) struct Supervisor<'a> {
     pub(super) run: &'a PodRun,
     pub(super) container: &'a Container,
     pub(super) role: Role,
+    /// The container shall end.
+    pub(super) stop: CancellationToken,
 }
 
 impl Supervisor<'_> {
@@ -160,7 +163,7 @@ impl Supervisor<'_> {
             let reason = if code == 0 { "Completed" } else { "Error" };
             record.state = State::Terminated(ended(code, reason, None));
         });
-        if self.run.stop.is_cancelled() { Err(Stopped) } else { Ok(code) }
+        if self.stop.is_cancelled() { Err(Stopped) } else { Ok(code) }
     }
 
     /// Runs the image's behaviour. `Err` is the exit code of one that was told to end.
@@ -169,7 +172,7 @@ impl Supervisor<'_> {
         let mut behaviour = (pulled.image.behaviour)(process);
         tokio::select! {
             code = &mut behaviour => return Ok(code),
-            () = self.run.stop.cancelled() => {}
+            () = self.stop.cancelled() => {}
         }
         self.note("Killing", format!("Stopping container {}", self.container.name));
         stop.cancel();
@@ -268,9 +271,20 @@ impl Supervisor<'_> {
         let pod = run.pod();
         verify_user(&pod, container, pulled.image.user)?;
         let environment = environment::resolve(&run.kubelet, &pod, container, run.address).await?;
-        let mounts = Volumes::mounts(&run.volumes(), container, &environment, &pod).await?;
+        let mounts = Volumes::mounts(
+            &run.volumes(),
+            &run.directory.join("subpaths").join(&container.name),
+            container,
+            &environment,
+            &pod,
+        )
+        .await?;
         let root: PathBuf = run.directory.join("containers").join(&container.name);
-        tokio::fs::create_dir_all(&root).await.map_err(|error| error.to_string())?;
+        // Each run begins with the image's own root.
+        match tokio::fs::remove_dir_all(&root).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
+            _ => tokio::fs::create_dir_all(&root).await.map_err(|error| error.to_string())?,
+        }
         let read_only = container
             .security_context
             .as_ref()
@@ -291,7 +305,7 @@ impl Supervisor<'_> {
             environment,
             files: Files::new(root, read_only, mounts),
             log: run.kubelet.logs.open(&identity.namespace, &identity.name, &container.name),
-            stop: tokio_util::sync::CancellationToken::new(),
+            stop: CancellationToken::new(),
             pod: identity,
             surroundings: run.kubelet.surroundings.clone(),
         })
@@ -309,7 +323,7 @@ impl Supervisor<'_> {
     async fn sleep(&self, pause: Duration) -> Result<(), Stopped> {
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
-            () = self.run.stop.cancelled() => Err(Stopped),
+            () = self.stop.cancelled() => Err(Stopped),
         }
     }
 

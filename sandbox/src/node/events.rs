@@ -76,10 +76,18 @@ impl Events {
     }
 }
 
+/// How many events are remembered to count them up, as by a kubelet.
+const REMEMBERED: usize = 4096;
+
+/// What makes two events the same: the pod's UID, the container, the reason and the message.
+type Key = (Option<String>, FieldPath, &'static str, String);
+
 async fn write(client: Client, node: String, mut notes: mpsc::UnboundedReceiver<Note>) {
-    let mut written: HashMap<(Option<String>, FieldPath, &'static str, String), (String, i32)> =
-        HashMap::new();
+    let mut written: HashMap<Key, (String, i32)> = HashMap::new();
     while let Some(note) = notes.recv().await {
+        if written.len() >= REMEMBERED {
+            written.clear();
+        }
         let Some(namespace) = note.about.namespace.clone() else { continue };
         let events: Api<Event> = Api::namespaced(client.clone(), &namespace);
         let key = (note.about.uid.clone(), note.about.field_path.clone(), note.reason, note.message.clone());
@@ -88,7 +96,12 @@ async fn write(client: Client, node: String, mut notes: mpsc::UnboundedReceiver<
             Some((name, count)) => {
                 *count += 1;
                 let change = json!({ "count": *count, "lastTimestamp": at });
-                events.patch(name, &PatchParams::default(), &Patch::Merge(change)).await
+                let counted = events.patch(name, &PatchParams::default(), &Patch::Merge(change)).await;
+                if matches!(&counted, Err(kube::Error::Api(status)) if status.code == 404) {
+                    // Somebody deleted it: the next one is written anew.
+                    written.remove(&key);
+                }
+                counted
             }
             None => {
                 let name =

@@ -94,11 +94,15 @@ impl LogRegistry {
         if previous { runs.previous.clone() } else { runs.current.clone() }
     }
 
-    /// Forgets a pod.
+    /// Forgets a pod; whoever follows its logs comes to their end.
     pub(super) fn forget(&self, namespace: &str, pod: &str) {
         let mut all = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(of_namespace, of_pod, _), _| {
-            (of_namespace.as_str(), of_pod.as_str()) != (namespace, pod)
+        all.retain(|(of_namespace, of_pod, _), runs| {
+            let gone = (of_namespace.as_str(), of_pod.as_str()) == (namespace, pod);
+            if gone {
+                runs.current.iter().for_each(Log::end);
+            }
+            !gone
         });
     }
 }

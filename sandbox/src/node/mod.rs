@@ -40,7 +40,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::{events::Events, images::ImageStore, logs::LogRegistry, runtime::Surroundings};
+use self::{events::Events, images::ImageStore, logs::LogRegistry, runtime::Surroundings, server::Endpoint};
 
 /// What a node is and where it lives.
 #[derive(Clone)]
@@ -125,6 +125,7 @@ pub struct Node {
     kubelet: Arc<Kubelet>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    _endpoint: Endpoint,
 }
 
 impl Node {
@@ -162,12 +163,13 @@ impl Node {
             addresses: AtomicU32::new(pod_range(&options.name)),
         });
 
-        let port = server::serve(kubelet.clone(), &mut tasks, stop.clone()).await?;
+        let endpoint = server::serve(kubelet.clone(), &mut tasks).await?;
+        let port = endpoint.port;
         registration::register(&options, port).await?;
         tasks.spawn(registration::keep_ready(kubelet.clone(), options.clone(), port));
         tasks.spawn(lease::renew(options.client.clone(), options.name.clone()));
         tasks.spawn(dispatch::run(kubelet.clone(), stop.child_token()));
-        Ok(Self { kubelet, stop, tasks })
+        Ok(Self { kubelet, stop, tasks, _endpoint: endpoint })
     }
 
     /// Name of the Node object.

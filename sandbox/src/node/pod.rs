@@ -175,29 +175,35 @@ async fn containers(run: Arc<PodRun>) {
     let spec = run.pod().spec.clone().unwrap_or_default();
     let mut beside = JoinSet::new();
     beside.spawn(refresh(run.clone(), volumes));
-    let mut supervised = JoinSet::new();
+    let sidecars_stop = run.stop.child_token();
+    let mut sidecars = JoinSet::new();
     for container in spec.init_containers.into_iter().flatten() {
         match Role::of_init(&container) {
             Role::Sidecar => {
-                supervised.spawn(supervise(run.clone(), container, Role::Sidecar));
+                sidecars.spawn(supervise(run.clone(), container, Role::Sidecar, sidecars_stop.clone()));
             }
             role => {
-                if supervise(run.clone(), container, role).await != Finish::Succeeded {
-                    run.stop.cancelled().await;
-                    supervised.join_all().await;
+                let stop = run.stop.clone();
+                if supervise(run.clone(), container, role, stop).await != Finish::Succeeded {
+                    sidecars_stop.cancel();
+                    sidecars.join_all().await;
                     return;
                 }
             }
         }
     }
-    for container in spec.containers {
-        supervised.spawn(supervise(run.clone(), container, Role::Main));
-    }
+    let supervised: JoinSet<Finish> = spec
+        .containers
+        .into_iter()
+        .map(|container| supervise(run.clone(), container, Role::Main, run.stop.clone()))
+        .collect();
     supervised.join_all().await;
+    sidecars_stop.cancel();
+    sidecars.join_all().await;
 }
 
-async fn supervise(run: Arc<PodRun>, container: Container, role: Role) -> Finish {
-    Supervisor { run: &run, container: &container, role }.supervise().await
+async fn supervise(run: Arc<PodRun>, container: Container, role: Role, stop: CancellationToken) -> Finish {
+    Supervisor { run: &run, container: &container, role, stop }.supervise().await
 }
 
 /// Mounts the volumes, however long that takes; false when the pod was deleted before.
@@ -258,7 +264,7 @@ fn keep_times(status: &mut PodStatus, reported: &PodStatus) {
     }
 }
 
-/// Writes a status; false when the pod is gone. Tries until the API server has answered.
+/// Writes a status; false when the pod is gone or the status refused. Tries until the API server has answered.
 async fn patch(run: &PodRun, status: &PodStatus) -> bool {
     let pod = run.pod();
     let pods: Api<Pod> = Api::namespaced(run.kubelet.client.clone(), &pod.namespace().unwrap_or_default());
@@ -267,7 +273,12 @@ async fn patch(run: &PodRun, status: &PodStatus) -> bool {
     loop {
         match pods.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Strategic(&change)).await {
             Ok(_) => return true,
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return false,
+            Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 429 => {
+                if !matches!(status.code, 404 | 409) {
+                    tracing::error!(message = status.message, pod = pod.name_any(), "pod status refused");
+                }
+                return false;
+            }
             Err(error) => tracing::debug!(%error, pod = pod.name_any(), "pod status not reported"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

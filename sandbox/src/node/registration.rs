@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use k8s_openapi::{
     api::core::v1::{
-        ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeSpec,
-        NodeStatus, NodeSystemInfo,
+        DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeSpec, NodeStatus,
+        NodeSystemInfo,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -64,11 +64,11 @@ pub(super) async fn register(options: &Options, port: u16) -> anyhow::Result<()>
         addresses: Some(vec![NodeAddress { type_: "InternalIP".into(), address: "127.0.0.1".into() }]),
         capacity: Some(resources.clone()),
         allocatable: Some(resources),
-        conditions: Some(conditions()),
+        conditions: Some(conditions(Some(Time(Timestamp::now())))),
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(port) }),
         }),
-        images: Some(Vec::<ContainerImage>::new()),
+
         node_info: Some(NodeSystemInfo {
             architecture: options.arch.clone(),
             boot_id: Uuid::new_v4().to_string(),
@@ -93,7 +93,7 @@ pub(super) async fn keep_ready(kubelet: Arc<Kubelet>, options: Options, port: u1
     let nodes: Api<Node> = Api::all(kubelet.client.clone());
     loop {
         tokio::time::sleep(Duration::from_secs(10)).await;
-        let status = NodeStatus { conditions: Some(conditions()), ..Default::default() };
+        let status = NodeStatus { conditions: Some(conditions(None)), ..Default::default() };
         let reported = match nodes.get_opt(&kubelet.name).await {
             Ok(None) => register(&options, port).await,
             Ok(Some(_)) => report(&nodes, &kubelet.name, &status).await,
@@ -113,7 +113,8 @@ async fn report(nodes: &Api<Node>, name: &str, status: &NodeStatus) -> anyhow::R
     Ok(())
 }
 
-fn conditions() -> Vec<NodeCondition> {
+/// The node's conditions. Without a time of change the one that was reported stays.
+fn conditions(since: Option<Time>) -> Vec<NodeCondition> {
     [
         ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
         ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -127,7 +128,7 @@ fn conditions() -> Vec<NodeCondition> {
         reason: Some(reason.into()),
         message: Some(message.into()),
         last_heartbeat_time: Some(Time(Timestamp::now())),
-        last_transition_time: None,
+        last_transition_time: since.clone(),
     })
     .collect()
 }

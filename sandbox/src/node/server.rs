@@ -1,6 +1,9 @@
 //! The kubelet's TLS endpoint: container logs, which the API server fetches for `kubectl logs`.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use axum::{
@@ -11,26 +14,38 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::{Handle, tls_rustls::RustlsConfig};
 use futures::stream;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::core::v1::Pod,
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::Api;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::Deserialize;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Kubelet,
     logs::{Line, Log},
 };
 
-/// Serves on a free port of the loopback interface and returns the port. The certificate is self-signed: the API server
+/// A running endpoint. It ends, with its connections, when dropped.
+pub(super) struct Endpoint {
+    /// TCP port on 127.0.0.1.
+    pub(super) port: u16,
+    handle: Handle<SocketAddr>,
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+    }
+}
+
+/// Serves on a free port of the loopback interface. The certificate is self-signed: the API server
 /// runs without `--kubelet-certificate-authority`, as most clusters do.
-pub(super) async fn serve(
-    kubelet: Arc<Kubelet>,
-    tasks: &mut JoinSet<()>,
-    stop: CancellationToken,
-) -> anyhow::Result<u16> {
+pub(super) async fn serve(kubelet: Arc<Kubelet>, tasks: &mut JoinSet<()>) -> anyhow::Result<Endpoint> {
     let certified = rcgen::generate_simple_self_signed([kubelet.name.clone(), "127.0.0.1".to_owned()])
         .context("cannot make the kubelet's certificate")?;
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
@@ -51,17 +66,14 @@ pub(super) async fn serve(
         .with_state(kubelet);
     let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(Arc::new(config)))
         .context("cannot serve the API server")?;
+    let handle = Handle::new();
+    let server = server.handle(handle.clone());
     tasks.spawn(async move {
-        tokio::select! {
-            result = server.serve(app.into_make_service()) => {
-                if let Err(error) = result {
-                    tracing::error!(%error, "the kubelet's endpoint ended");
-                }
-            }
-            () = stop.cancelled() => {}
+        if let Err(error) = server.serve(app.into_make_service()).await {
+            tracing::error!(%error, "the kubelet's endpoint ended");
         }
     });
-    Ok(port)
+    Ok(Endpoint { port, handle })
 }
 
 /// Query of `containerLogs`: `PodLogOptions` as the API server passes them on.
@@ -89,7 +101,8 @@ async fn container_logs(
         let message = if query.previous {
             format!("previous terminated container \"{container}\" in pod \"{pod}\" not found")
         } else {
-            format!("container \"{container}\" in pod \"{pod}\" is waiting to start: no log yet")
+            let reason = waiting_reason(&kubelet, &namespace, &pod, &container).await;
+            format!("container \"{container}\" in pod \"{pod}\" is waiting to start: {reason}")
         };
         return (StatusCode::BAD_REQUEST, message).into_response();
     };
@@ -120,6 +133,21 @@ async fn container_logs(
         Some((Ok(text), (log, read, None)))
     });
     Body::from_stream(following).into_response()
+}
+
+/// Why a container has not begun, as its status says.
+async fn waiting_reason(kubelet: &Kubelet, namespace: &str, pod: &str, container: &str) -> String {
+    let pods: Api<Pod> = Api::namespaced(kubelet.client.clone(), namespace);
+    // Without an answer there is still what the kubelet says of a container that it does not know yet.
+    let status = pods.get_status(pod).await.ok().and_then(|pod| pod.status).unwrap_or_default();
+    status
+        .init_container_statuses
+        .into_iter()
+        .chain(status.container_statuses)
+        .flatten()
+        .find(|status| status.name == container)
+        .and_then(|status| status.state?.waiting?.reason)
+        .unwrap_or_else(|| "ContainerCreating".to_owned())
 }
 
 /// The next lines of a followed log; none when it has ended.

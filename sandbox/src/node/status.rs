@@ -84,7 +84,8 @@ impl Record {
     fn is_initialized(&self) -> bool {
         match self.role {
             Role::Init => self.exit_code() == Some(0),
-            Role::Sidecar => self.is_running() || self.restarts > 0,
+            // It has started once.
+            Role::Sidecar => self.is_running() || self.exit_code().is_some() || self.last.is_some(),
             Role::Main => true,
         }
     }

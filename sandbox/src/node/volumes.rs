@@ -197,13 +197,15 @@ impl Volumes {
         Ok(content)
     }
 
-    /// The mounts of a container. A subPath that the volume does not have becomes a directory, as by a kubelet.
+    /// The mounts of a container: `directory` has the pod's volumes, `frozen` gets files that are mounted by a subPath.
+    /// A subPath that the volume does not have becomes a directory, as by a kubelet.
     ///
     /// # Errors
     ///
     /// The kubelet's message of CreateContainerConfigError.
     pub(super) async fn mounts(
         directory: &Path,
+        frozen: &Path,
         container: &Container,
         environment: &BTreeMap<String, String>,
         pod: &Pod,
@@ -221,7 +223,7 @@ impl Volumes {
                 if sub_path.split('/').any(|part| part == "..") || sub_path.starts_with('/') {
                     return Err(format!("failed to prepare subPath for volumeMount \"{}\"", mount.name));
                 }
-                source = source.join(sub_path);
+                source = source.join(&sub_path);
                 if tokio::fs::metadata(&source).await.is_err() {
                     tokio::fs::create_dir_all(&source).await.map_err(|_| {
                         format!("failed to create subPath directory for volumeMount \"{}\"", mount.name)
@@ -231,6 +233,17 @@ impl Volumes {
             // Volumes that the node fills are read-only, whatever the mount says.
             let writable =
                 volumes.iter().any(|volume| volume.name == mount.name && volume.empty_dir.is_some());
+            if !sub_path.is_empty()
+                && !writable
+                && tokio::fs::metadata(&source).await.is_ok_and(|it| it.is_file())
+            {
+                // A mounted subPath keeps what it was when the container began.
+                let kept = frozen.join(mounts.len().to_string());
+                let failed = |error: std::io::Error| format!("subPath of \"{}\": {error}", mount.name);
+                tokio::fs::create_dir_all(frozen).await.map_err(failed)?;
+                tokio::fs::copy(&source, &kept).await.map_err(failed)?;
+                source = kept;
+            }
             mounts.push(Mount {
                 path: PathBuf::from(&mount.mount_path),
                 source,

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 const CLEANING: Duration = Duration::from_secs(40);
 
 /// After this long finalizers are taken away: whoever was to act on them does not.
-const FINALIZERS: Duration = Duration::from_millis(1500);
+const FINALIZERS: Duration = Duration::from_millis(500);
 
 /// How many requests run at once.
 const PARALLEL: usize = 8;

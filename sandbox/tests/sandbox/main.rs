@@ -7,6 +7,10 @@
     reason = "tests say so that something must hold; clippy.toml allows it in test functions, and helpers are not such"
 )]
 
+mod aws_acceptance;
+mod aws_access;
+mod aws_agent;
+mod aws_knobs;
 mod aws_wire;
 mod controlplane;
 mod node_cluster;
@@ -14,3 +18,4 @@ mod node_connector;
 mod node_pods;
 mod pool;
 mod support;
+mod world;

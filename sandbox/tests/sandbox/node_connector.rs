@@ -444,3 +444,45 @@ async fn an_agent_without_its_files_never_connects() {
     log_with(&here, "connector-agent", "Error occurred fetching the seelog config file path").await;
     assert_eq!(registration.status().await, "PENDING");
 }
+
+/// The manifest's own namespace and flags, with a token that expires in place of the one that stays.
+#[tokio::test]
+async fn the_connector_takes_its_defaults_and_a_projected_token() {
+    let here = Playground::named("eks-connector".to_owned(), json!({})).await;
+    let registration = Registration::new(&here).await;
+    let mut objects = manifest(&here.namespace, &registration);
+    let spec = pod_spec(&mut objects);
+    for path in ["/initContainers/0/args", "/containers/1/args"] {
+        let arguments = spec.pointer_mut(path).unwrap().as_array_mut().unwrap();
+        arguments.retain(|argument| !argument.as_str().unwrap().starts_with("--state"));
+    }
+    spec["volumes"][3] = json!({ "name": "service-account-token", "projected": { "sources": [
+        { "serviceAccountToken": { "path": "token", "expirationSeconds": 600 } },
+        { "configMap": { "name": "kube-root-ca.crt", "items": [{ "key": "ca.crt", "path": "ca.crt" }] } },
+        { "downwardAPI": { "items": [
+            { "path": "namespace", "fieldRef": { "fieldPath": "metadata.namespace" } }] } },
+    ] } });
+    apply(&here, &objects).await;
+    registration.until_active().await;
+    let pod = here.pod_until("eks-connector-0", "ready pod", |pod| holds(pod, "Ready")).await;
+    log_with(&here, "connector-proxy", "listening on").await;
+    assert_eq!(here.ask_connector(&pod, None, "/version").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_state_secrets_prefix_is_a_flag() {
+    let (here, registration) = install(|objects, _| {
+        find(objects, "Role", "eks-connector-secret-access")["rules"][0]["resourceNames"] =
+            json!(["other-0"]);
+        let spec = pod_spec(objects);
+        for path in ["/initContainers/0/args", "/containers/1/args"] {
+            let arguments = spec.pointer_mut(path).unwrap().as_array_mut().unwrap();
+            arguments.extend([json!("--state.secretNamePrefix"), json!("other")]);
+        }
+    })
+    .await;
+    registration.until_active().await;
+    let secrets: Api<Secret> = here.api();
+    assert!(secrets.get_opt("other-0").await.unwrap().is_some());
+    log_with(&here, "connector-proxy", "listening on").await;
+}

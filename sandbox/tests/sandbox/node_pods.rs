@@ -447,3 +447,71 @@ async fn events_are_counted_up() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn mounted_files_are_kept_up_to_date_but_for_sub_paths() {
+    let here = Playground::new().await;
+    let _: ConfigMap =
+        here.create(json!({ "metadata": { "name": "changes" }, "data": { "a": "old", "gone": "" } })).await;
+    let text = "echo started; until test -f /whole/new; do sleep 1; done; cat /whole/a; cat /single/a; \
+                test -f /whole/gone && echo left";
+    let mut main = script(text);
+    main["volumeMounts"] = json!([
+        { "name": "changes", "mountPath": "/whole" },
+        { "name": "changes", "mountPath": "/single/a", "subPath": "a" },
+    ]);
+    let spec = json!({
+        "restartPolicy": "Never", "containers": [main],
+        "volumes": [{ "name": "changes", "configMap": { "name": "changes" } }],
+    });
+    here.pod("reads", spec).await;
+    here.pod_until("reads", "ready pod", |pod| holds(pod, "Ready")).await;
+    let patch = kube::api::Patch::Merge(json!({ "data": { "a": "changed", "new": "", "gone": null } }));
+    here.api::<ConfigMap>().patch("changes", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    here.pod_until("reads", "finished pod", |pod| !matches!(phase(pod), "Pending" | "Running")).await;
+    assert_eq!(here.logs("reads", "main").await, "started\nchanged\nold\n");
+}
+
+#[tokio::test]
+async fn sidecars_run_beside_the_main_containers_and_end_after_them() {
+    let here = Playground::new().await;
+    let spec = json!({
+        "restartPolicy": "Never",
+        "initContainers": [{ "name": "beside", "image": PAUSE, "restartPolicy": "Always" }],
+        "containers": [script("echo done")],
+    });
+    here.pod("two", spec).await;
+    let pod = here
+        .pod_until("two", "end of both", |pod| {
+            let ended = |name| container(pod, name).and_then(|status| status.state.clone()?.terminated);
+            phase(pod) == "Succeeded" && ended("main").is_some() && ended("beside").is_some()
+        })
+        .await;
+    assert_eq!(container(&pod, "beside").unwrap().restart_count, 0);
+}
+
+#[tokio::test]
+async fn a_container_that_has_not_begun_has_no_log() {
+    let here = Playground::new().await;
+    here.pod("waits", json!({ "containers": [{ "name": "main", "image": "registry.k8s.io/none:1" }] })).await;
+    here.pod_until("waits", "back-off", |pod| {
+        waiting(pod, "main").is_some_and(|(reason, _)| reason == "ImagePullBackOff")
+    })
+    .await;
+    let pods: Api<Pod> = here.api();
+    let refusal = pods.logs("waits", &Default::default()).await.unwrap_err().to_string();
+    let trying = ["ErrImagePull", "ImagePullBackOff"];
+    let expected = |reason| format!("container \"main\" in pod \"waits\" is waiting to start: {reason}");
+    assert!(trying.into_iter().any(|reason| refusal.contains(&expected(reason))), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_program_that_the_image_does_not_have_cannot_start() {
+    let here = Playground::new().await;
+    let main = json!({ "name": "main", "image": PAUSE, "command": ["/bin/bash"] });
+    here.pod("absent", json!({ "restartPolicy": "Never", "containers": [main] })).await;
+    let pod = here.pod_until("absent", "failed pod", |pod| phase(pod) == "Failed").await;
+    let ended = container(&pod, "main").unwrap().state.clone().unwrap().terminated.unwrap();
+    assert_eq!((ended.exit_code, ended.reason.as_deref()), (128, Some("StartError")));
+    assert!(ended.message.unwrap().ends_with("exec: \"/bin/bash\": executable file not found in $PATH"));
+}

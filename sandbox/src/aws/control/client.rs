@@ -180,7 +180,8 @@ impl Client {
         self.clear("/log", &Filter::default()).await
     }
 
-    /// The state of one account or of all as one document with a stable order; secrets are digests.
+    /// The state of one account or of all as one document with a stable order, for comparing before and after. Secrets
+    /// are digests. Left out is what changes by itself: temporary keys and the contacts of agents.
     ///
     /// # Errors
     ///

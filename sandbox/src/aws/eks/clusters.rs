@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{cluster_arn, epoch, no_cluster, shown, status};
 use crate::aws::service::{Call, Error, Member};
+use crate::aws::ssm;
 
 pub(super) const LIST: &[Member] =
     &[Member::integer("maxResults", 1, 100), Member::text("nextToken"), Member::list("include")];
@@ -27,7 +28,7 @@ pub(super) fn describe_cluster(call: &mut Call<'_>) -> Result<Value, Error> {
 }
 
 pub(super) fn list_clusters(call: &mut Call<'_>) -> Result<Value, Error> {
-    call.authorize("eks:ListClusters", "*")?;
+    call.authorize("eks:ListClusters", &cluster_arn(call, "*")?)?;
     let include = call.texts("include");
     if let Some(other) = include.iter().find(|each| *each != "all") {
         return Err(Error::new(
@@ -84,7 +85,7 @@ pub(super) fn deregister_cluster(call: &mut Call<'_>) -> Result<Value, Error> {
         .map(|each| each.id.clone())
         .collect();
     // EKS cleans up in Systems Manager with the caller's permissions.
-    call.authorize("ssm:DeleteActivation", "*")?;
+    call.authorize("ssm:DeleteActivation", &ssm::anything(call)?)?;
     for id in &instances {
         let arn = format!("arn:aws:ssm:{}:{}:managed-instance/{id}", call.region, call.account_id()?);
         call.authorize("ssm:DeregisterManagedInstance", &arn)?;

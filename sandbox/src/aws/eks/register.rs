@@ -8,6 +8,7 @@ use crate::aws::identifiers;
 use crate::aws::policy::{Context, Decision, Kind as PolicyKind, Policy};
 use crate::aws::service::{Call, Error, Kind, Member, Pattern, tag_context};
 use crate::aws::settings::{MissingServiceLinkedRole, RepeatToken};
+use crate::aws::ssm;
 use crate::aws::state::{Activation, Registration, later};
 
 pub(super) const INPUT: &[Member] = &[
@@ -42,15 +43,17 @@ pub(super) fn register_cluster(call: &mut Call<'_>) -> Result<Value, Error> {
     let settings = call.settings()?;
     let arn = cluster_arn(call, &name)?;
 
-    // RegisterCluster has no resource type in AWS's service authorisation reference: policies must say "*".
+    // RegisterCluster has no resource type in AWS's service authorisation reference, so policies must say "*"; whether
+    // AWS is less strict in fact is not known.
     call.authorize_with("eks:RegisterCluster", "*", tag_context(&tags))?;
     if !tags.is_empty() {
         call.authorize_with("eks:TagResource", &arn, tag_context(&tags))?;
     }
     authorize_pass_role(call, &role_arn)?;
     // EKS makes and, should it fail, deletes the activation with the caller's permissions.
-    call.authorize("ssm:CreateActivation", "*")?;
-    call.authorize("ssm:DeleteActivation", "*")?;
+    let activations = ssm::anything(call)?;
+    call.authorize("ssm:CreateActivation", &activations)?;
+    call.authorize("ssm:DeleteActivation", &activations)?;
 
     let now = call.now;
     let here = call.here()?;

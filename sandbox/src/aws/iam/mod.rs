@@ -7,6 +7,7 @@ mod managed;
 mod role_policies;
 mod roles;
 mod service_linked;
+mod simulation;
 mod tags;
 
 use jiff::Timestamp;
@@ -46,6 +47,7 @@ const OPERATIONS: &[Operation] = &[
     Operation::new("CreateServiceLinkedRole", service_linked::CREATE, service_linked::create),
     Operation::new("DeleteServiceLinkedRole", &[ROLE_NAME], service_linked::delete),
     Operation::new("GetServiceLinkedRoleDeletionStatus", service_linked::STATUS, service_linked::status),
+    Operation::new("SimulatePrincipalPolicy", simulation::SIMULATE, simulation::simulate_principal_policy),
 ];
 
 const ROLE_NAME: Member = Member::text("RoleName").required().range(1, 64).pattern(name_pattern(
@@ -88,11 +90,11 @@ fn role<'c>(call: &'c Call<'_>) -> Result<&'c Role, Error> {
     call.account()?.role(&name).ok_or_else(|| no_such_role(&name))
 }
 
-/// The same to change it: never a service-linked role.
+/// The same to change it: never a service-linked role, nor one that IAM Identity Center made.
 fn changeable_role<'c>(call: &'c mut Call<'_>) -> Result<&'c mut Role, Error> {
     let name = call.text("RoleName");
     let role = call.account_mut()?.role_mut(&name).ok_or_else(|| no_such_role(&name))?;
-    if role.service.is_some() {
+    if role.service.is_some() || role.path.starts_with("/aws-reserved/") {
         return Err(Error::new(
             400,
             "UnmodifiableEntity",

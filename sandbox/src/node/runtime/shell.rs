@@ -1,7 +1,7 @@
 //! A shell of a few commands, for workloads of tests: what is written for it also runs on a real cluster.
 //!
 //! `sh -c SCRIPT` with commands separated by `;`, `&&` or line ends: `echo`, `cat`, `printenv`, `test -f`, `sleep`,
-//! `true`, `false`, `exit`. Words are split at blanks; double or single quotes keep them together. There is no
+//! `true`, `false`, `exit`, and `until COMMAND; do COMMAND; done` (not nested). Words are split at blanks; double or single quotes keep them together. There is no
 //! expansion: `printenv NAME` prints a variable.
 
 use std::time::Duration;
@@ -15,21 +15,55 @@ pub(super) async fn run(process: Process) -> i32 {
         process.log.write(format!("sh: can't open '{flag}': No such file or directory"));
         return 2;
     }
-    let mut last = 0;
-    for command in script.split([';', '\n']) {
-        for (place, part) in command.split("&&").enumerate() {
-            if place > 0 && last != 0 {
-                break;
+    let commands: Vec<&str> = script.split([';', '\n']).map(str::trim).collect();
+    let (mut at, mut last, mut loop_start) = (0, 0, None);
+    while let Some(command) = commands.get(at) {
+        at += 1;
+        let (looping, command) = match command.strip_prefix("until ") {
+            Some(condition) => (true, condition),
+            None => (false, command.strip_prefix("do ").unwrap_or(command)),
+        };
+        if command == "done" {
+            at = loop_start.unwrap_or(at);
+            continue;
+        }
+        match list(&process, command, last).await {
+            Step::Exit(code) => return code,
+            Step::Status(status) => last = status,
+        }
+        if looping {
+            loop_start = Some(at - 1);
+            if last == 0 {
+                let done = commands.iter().skip(at).position(|command| *command == "done");
+                at += done.map_or(0, |done| done + 1);
             }
-            let words = words(part);
-            let Some((name, arguments)) = words.split_first() else { continue };
-            last = match name.as_str() {
-                "exit" => return arguments.first().map_or(last, |code| code.parse().unwrap_or(2)),
-                _ => command_status(&process, name, arguments).await,
-            };
         }
     }
     last
+}
+
+/// What a command leaves.
+enum Step {
+    /// Its status.
+    Status(i32),
+    /// The shell ends.
+    Exit(i32),
+}
+
+/// Runs commands joined by `&&`.
+async fn list(process: &Process, list: &str, mut last: i32) -> Step {
+    for (place, command) in list.split("&&").enumerate() {
+        if place > 0 && last != 0 {
+            break;
+        }
+        let words = words(command);
+        let Some((name, arguments)) = words.split_first() else { continue };
+        if name == "exit" {
+            return Step::Exit(arguments.first().map_or(last, |code| code.parse().unwrap_or(2)));
+        }
+        last = command_status(process, name, arguments).await;
+    }
+    Step::Status(last)
 }
 
 async fn command_status(process: &Process, name: &str, arguments: &[String]) -> i32 {

@@ -8,7 +8,7 @@ use aws_sigv4::sign::v4;
 use eksconnect_sandbox::aws::Emulator;
 use eksconnect_sandbox::aws::control::{self, AccountSpec};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Credentials, a Region and an endpoint.
 #[derive(Clone, Debug)]
@@ -22,6 +22,11 @@ pub(crate) struct AwsCaller {
     /// `Host` header to send instead of the endpoint's.
     pub(crate) host: Option<String>,
 }
+
+/// A trust policy that lets Systems Manager assume a role.
+pub(crate) const TRUST: &str = include_str!("../fixtures/eks-connector-agent-trust-policy.json");
+/// The agent's documented permissions.
+pub(crate) const AGENT_POLICY: &str = include_str!("../fixtures/eks-connector-agent-policy.json");
 
 /// An answer, with what every protocol has.
 #[derive(Debug)]
@@ -47,6 +52,12 @@ impl Answer {
     pub(crate) fn code(&self) -> String {
         if let Some(code) = self.headers.get("x-amzn-errortype") {
             return code.to_str().unwrap().to_owned();
+        }
+        if let Some(code) = serde_json::from_str(&self.text)
+            .ok()
+            .and_then(|body: Value| body["__type"].as_str().map(str::to_owned))
+        {
+            return code;
         }
         self.xml("Code").unwrap_or_default().to_owned()
     }
@@ -86,6 +97,27 @@ impl AwsCaller {
             session_token: account.session_token,
             host: None,
         }
+    }
+
+    /// Makes the agent's role with its documented policy. Gives its ARN.
+    pub(crate) async fn agent_role(&self) -> String {
+        let create = [("RoleName", "Agent"), ("AssumeRolePolicyDocument", TRUST)];
+        let arn = self.iam("CreateRole", &create).await.ok().xml("Arn").unwrap().to_owned();
+        let put = [("RoleName", "Agent"), ("PolicyName", "Agent"), ("PolicyDocument", AGENT_POLICY)];
+        self.iam("PutRolePolicy", &put).await.ok();
+        arn
+    }
+
+    /// RegisterCluster without tags or token.
+    pub(crate) async fn register(&self, name: &str, role: &str) -> Answer {
+        let body = json!({"name": name, "connectorConfig": {"roleArn": role, "provider": "OTHER"}});
+        self.eks("POST", "/cluster-registrations", Some(body)).await
+    }
+
+    /// The status that DescribeCluster gives.
+    pub(crate) async fn cluster_status(&self, name: &str) -> String {
+        let described = self.eks("GET", &format!("/clusters/{name}"), None).await.ok().json();
+        described["cluster"]["status"].as_str().unwrap().to_owned()
     }
 
     /// The same place for another caller.

@@ -187,7 +187,10 @@ async fn an_init_container_that_fails_is_restarted_with_back_off() {
     assert_eq!((last.exit_code, last.reason.as_deref()), (7, Some("Error")));
     let (_, message) = waiting(&pod, "first").unwrap();
     let expected = format!("restarting failed container=first pod={}", pod_text(&pod));
-    assert!(message.starts_with("back-off ") && message.ends_with(&expected), "{message}");
+    let pause = message.strip_prefix("back-off ").and_then(|rest| rest.split(' ').next());
+    let doubled = ["400ms", "800ms", "1.6s", "3.2s", "5s"];
+    assert!(pause.is_some_and(|pause| doubled.contains(&pause)), "{message}");
+    assert!(message.ends_with(&expected), "{message}");
     here.event("fails", "BackOff", "Back-off restarting failed container first in pod fails_").await;
     assert_eq!(here.logs("fails", "first").await, "trying\n");
 

@@ -35,8 +35,12 @@ pub(crate) struct Arguments {
     eksconnect: Option<PathBuf>,
 }
 
-/// Runs the tour. What it shows goes to `out` and, of the programs it runs, to where this process writes.
-pub(crate) async fn run(arguments: Arguments, out: &mut (dyn Write + Send)) -> Result<ExitCode> {
+/// Runs the tour, with its files below `directory`. What it shows goes to `out` and, of the programs it runs, to where this process writes.
+pub(crate) async fn run(
+    arguments: Arguments,
+    directory: &Path,
+    out: &mut (dyn Write + Send),
+) -> Result<ExitCode> {
     let eksconnect = match arguments.eksconnect {
         Some(path) => std::path::absolute(path)?,
         None => build().await?,
@@ -45,7 +49,7 @@ pub(crate) async fn run(arguments: Arguments, out: &mut (dyn Write + Send)) -> R
 
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let workspace = Workspace::new(&environment::target_directory().join("sandbox/demo"))?;
+    let workspace = Workspace::new(directory)?;
     let begun = Instant::now();
     // Dropped, and so stopped, wherever it is.
     let tour = async {
@@ -80,7 +84,7 @@ pub(crate) async fn run(arguments: Arguments, out: &mut (dyn Write + Send)) -> R
 /// Builds eksconnect as `cargo` would for a person, who sees cargo's own progress.
 async fn build() -> Result<PathBuf> {
     let status = Command::new(environment::cargo())
-        .args(["build", "--quiet", "--bin", "eksconnect"])
+        .args(["build", "--bin", "eksconnect"])
         .current_dir(environment::repository())
         .status()
         .await

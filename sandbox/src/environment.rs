@@ -6,6 +6,8 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
+
 /// The multi-call binary of the control plane, instead of one that is found or built.
 pub(crate) const CONTROLPLANE: &str = "SANDBOX_CONTROLPLANE";
 
@@ -40,6 +42,11 @@ pub(crate) fn target_directory() -> PathBuf {
 /// The cargo that runs this program, or the one on the PATH.
 pub(crate) fn cargo() -> PathBuf {
     path("CARGO").unwrap_or_else(|| PathBuf::from("cargo"))
+}
+
+/// The file of this program.
+pub(crate) fn this_program() -> Result<PathBuf> {
+    env::current_exe().context("could not find the file of this program")
 }
 
 /// What tells a program about the terminal and the person in front of it, and nothing else.

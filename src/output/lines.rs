@@ -182,7 +182,10 @@ pub(super) fn seconds(took: Duration) -> String {
     } else if all < 119.5 {
         format!("{all:.0} s")
     } else {
-        format!("{} min {} s", took.as_secs() / 60, took.as_secs() % 60)
+        match (took.as_secs() / 60, took.as_secs() % 60) {
+            (minutes, 0) => format!("{minutes} min"),
+            (minutes, seconds) => format!("{minutes} min {seconds} s"),
+        }
     }
 }
 
@@ -204,9 +207,14 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        for (millis, text) in
-            [(0, "0.0 s"), (440, "0.4 s"), (9_949, "9.9 s"), (12_400, "12 s"), (125_000, "2 min 5 s")]
-        {
+        for (millis, text) in [
+            (0, "0.0 s"),
+            (440, "0.4 s"),
+            (9_949, "9.9 s"),
+            (12_400, "12 s"),
+            (125_000, "2 min 5 s"),
+            (300_000, "5 min"),
+        ] {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
         }
     }

@@ -106,9 +106,7 @@ impl RegisterView {
                  the used activation code removed:\n  eksconnect register --name {name}"
             ),
         };
-        if ended.changed && !self.console.is_quiet() {
-            self.console.say("");
-        }
+        self.console.say("");
         self.console.result(&text);
     }
 
@@ -157,12 +155,6 @@ impl RegisterView {
                 (steps, topic) => self.lines.expect(topic, subject, steps),
             }
         }
-        if let Some(wait) = self.wait.filter(|_| !self.console.is_live()) {
-            let waits = plan.plan.iter().any(|(_, planned)| planned.step.topic() == Some(Topic::Agent));
-            if waits {
-                self.lines.say(&format!("    Waiting until ACTIVE, up to {}.", seconds(wait)));
-            }
-        }
     }
 }
 
@@ -194,6 +186,10 @@ impl Reporter<Step> for RegisterView {
             Event::Started { id, step } => {
                 if let Some(topic) = step.topic() {
                     self.lines.begin(topic);
+                    if let Some(wait) = self.wait.filter(|_| topic == Topic::Agent && !self.console.is_live())
+                    {
+                        self.lines.say(&format!("    Waiting until ACTIVE, up to {}.", seconds(wait)));
+                    }
                 }
                 self.running().insert(id, step);
             }

@@ -410,3 +410,7 @@ fn await_active(desired: &Desired, needs: &[StepId], plan: &mut Plan<Step>) -> S
 fn out_of_shape(objects: Vec<Object>, observed: &Observed) -> Vec<Object> {
     objects.into_iter().filter(|object| observed.state_of(&object.reference) != ObjectState::Same).collect()
 }
+
+#[cfg(test)]
+#[path = "planner_tests.rs"]
+mod tests;

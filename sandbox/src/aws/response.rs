@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use jiff::Timestamp;
 use quick_xml::escape::escape;
 use serde_json::{Map, Value, json};
 
@@ -123,6 +124,18 @@ fn content_type(protocol: Protocol) -> &'static str {
         Protocol::Query => "text/xml",
         Protocol::RestXml => "application/xml",
     }
+}
+
+/// A date as the JSON protocols write it: seconds since 1970, a number with milliseconds.
+pub(crate) fn epoch(time: Timestamp) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds fit for the next 285 000 years")]
+    let milliseconds = time.as_millisecond() as f64;
+    Value::from(milliseconds / 1000.0)
+}
+
+/// A date as the query protocol writes it: ISO 8601 in seconds.
+pub(crate) fn iso_date(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Writes a value as an XML element; list elements are called `member`, nulls are left out.

@@ -5,7 +5,7 @@
 //! RSA key: `Credential=INSTANCE_ID/DATE/REGION/ssm/aws4_request`, `Signature=` RSA-PSS (SHA-256, salt of 32 bytes) of
 //! that string in standard base64.
 
-use aws_lc_rs::{encoding, rsa, signature};
+use aws_lc_rs::signature;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::caller::Caller;
 use super::policy::{Context, Decision, Kind as PolicyKind, Policy};
+use super::response::epoch;
 use super::service::{Auth, Call, Error, Kind, Member, Operation, Pattern, Protocol, Service};
 use super::state::{Activation, Instance};
 use super::{identifiers, sts};
@@ -132,15 +133,11 @@ fn register_managed_instance(call: &mut Call<'_>) -> Result<Value, Error> {
     Ok(answer)
 }
 
-/// Whether a text is a PKIX RSA public key of at least 2048 bits in base64.
+/// Whether a text is an RSA public key of 2048 bits or more in base64.
 fn is_rsa_key(text: &str) -> bool {
-    let Ok(der) = STANDARD.decode(text) else { return false };
-    let key = rsa::PublicKey::from_der(&der);
-    key.is_ok_and(|key| {
-        let bits = key.modulus().big_endian_without_leading_zero().len() * 8;
-        let usable: Result<encoding::PublicKeyX509Der<'_>, _> = encoding::AsDer::as_der(&key);
-        bits >= 2048 && usable.is_ok()
-    }) && signature::UnparsedPublicKey::new(&signature::RSA_PSS_2048_8192_SHA256, der).parse().is_ok()
+    STANDARD.decode(text).is_ok_and(|der| {
+        signature::UnparsedPublicKey::new(&signature::RSA_PSS_2048_8192_SHA256, der).parse().is_ok()
+    })
 }
 
 fn role_token(call: &mut Call<'_>) -> Result<Value, Error> {
@@ -293,11 +290,4 @@ fn page(call: &Call<'_>, member: &str, all: Vec<Value>, default: u64) -> Result<
         output.insert("NextToken".to_owned(), Value::from(format!("page-{end}")));
     }
     Ok(Value::Object(output))
-}
-
-/// Seconds since 1970 as a number with milliseconds.
-fn epoch(time: Timestamp) -> Value {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds fit for the next 285 000 years")]
-    let milliseconds = time.as_millisecond() as f64;
-    Value::from(milliseconds / 1000.0)
 }

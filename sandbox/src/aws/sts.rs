@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::caller::{AccessKey, Permissions, Principal};
 use super::identifiers;
 use super::policy::{Context, Decision, Kind, Policy};
+use super::response::iso_date;
 use super::service::{Call, Error, Member, Operation, Pattern, Protocol, Service};
 
 pub(crate) const SERVICE: Service = Service {
@@ -84,7 +85,7 @@ fn assume_role(call: &mut Call<'_>) -> Result<Value, Error> {
             "AccessKeyId": credentials.access_key_id,
             "SecretAccessKey": credentials.secret_access_key,
             "SessionToken": credentials.session_token,
-            "Expiration": credentials.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "Expiration": iso_date(credentials.expires_at),
         },
     }))
 }

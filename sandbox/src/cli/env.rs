@@ -44,11 +44,14 @@ impl Shell {
 }
 
 /// What would lead the tools elsewhere: they prefer it to what is printed.
-const UNSET: [&str; 5] = [
+const UNSET: [&str; 8] = [
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL_EKS",
+    "AWS_ENDPOINT_URL_IAM",
+    "AWS_ENDPOINT_URL_SERVICE_QUOTAS",
+    "AWS_ENDPOINT_URL_SSM",
     "AWS_ENDPOINT_URL_STS",
 ];
 

@@ -27,7 +27,7 @@ pub(super) struct LatencyArguments {
 /// Which calls.
 #[derive(clap::Args)]
 pub(super) struct Calls {
-    /// Only calls of this service: eks, iam, sts, ssm, ssmmessages or servicequotas
+    /// Only calls of this service
     #[arg(long, value_name = "NAME", value_parser = ["eks", "iam", "sts", "ssm", "ssmmessages", "servicequotas"])]
     service: Option<String>,
 

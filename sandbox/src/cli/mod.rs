@@ -36,9 +36,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// Where the world keeps its files; each directory has a world of its own
-    ///
-    /// [default: sandbox/world in cargo's target directory]
+    /// Where the world keeps its files; each directory has a world of its own [default: below cargo's target]
     #[arg(long, global = true, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
 }
@@ -75,10 +73,12 @@ pub async fn run(
             return Ok(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)));
         }
     };
-    let directory =
-        arguments.directory.unwrap_or_else(|| environment::target_directory().join("sandbox/world"));
-    let place = Place::new(&directory)?;
-    match arguments.command {
+    let Arguments { command, directory } = arguments;
+    let directory = |name: &str| {
+        directory.clone().unwrap_or_else(|| environment::target_directory().join("sandbox").join(name))
+    };
+    let place = Place::new(&directory("world"))?;
+    match command {
         Command::Up(arguments) => up::run(arguments, &place, out).await,
         Command::Down(arguments) => down::run(&arguments, &place, out).await,
         Command::Env(arguments) => env::run(&arguments, &running(&place)?, out),
@@ -91,7 +91,7 @@ pub async fn run(
         Command::Expiry(arguments) => knobs::expiry(&arguments, &running(&place)?).await,
         Command::Clock(arguments) => knobs::clock(&arguments, &running(&place)?, out).await,
         Command::Access(arguments) => access::run(&arguments, &running(&place)?, out).await,
-        Command::Demo(arguments) => demo::run(arguments, out).await,
+        Command::Demo(arguments) => demo::run(arguments, &directory("demo"), out).await,
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::aws::control::{Account, AccountSpec};
 use crate::controlplane::Assets;
+use crate::environment;
 use crate::progress::Progress;
 use crate::running::{Claim, Place, Running, RunningCluster, RunningProcess};
 use crate::world::{SiteSpec, World, WorldOptions};
@@ -140,8 +141,7 @@ async fn detach(arguments: &Arguments, place: &Place, out: &mut (dyn Write + Sen
         fs::create_dir_all(parent).with_context(|| format!("could not make {}", parent.display()))?;
     }
     let output = File::create(&log).with_context(|| format!("could not make {}", log.display()))?;
-    let program = std::env::current_exe().context("could not find this program")?;
-    let mut child = Command::new(program)
+    let mut child = Command::new(environment::this_program()?)
         .args([
             "up",
             "--clusters",

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::assets::{Assets, Program};
 use super::authority::Authority;
 use super::component::{Component, Process};
+use super::credentials::{self, Tokens};
 use super::etcd::{CLIENT_SOCKET, Etcd};
 use super::kubeconfig::{self, Proof};
 
@@ -31,9 +32,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How often another port is tried when somebody else took the one that was free a moment ago.
 const PORT_ATTEMPTS: usize = 5;
 
-/// The first address of the services' range: where pods find the API server by its service.
+/// Where the addresses of Services come from.
 const SERVICE_RANGE: &str = "10.96.0.0/16";
-const SERVICE_ADDRESS: &str = "10.96.0.1";
 
 /// The controllers that run: what workloads, their namespaces, access rules and accounts need. Left out is what needs
 /// a cloud, volumes or a network that the sandbox does not have, and what would only cost time: with fewer
@@ -115,7 +115,7 @@ impl Cluster {
 
         let authority = Authority::new(&name)?;
         let tokens = Tokens::new();
-        write_credentials(&directory, &authority, &tokens)?;
+        credentials::write(&directory, &authority, &tokens)?;
         let cluster = Self { name, server: String::new(), directory, authority, components: Vec::new() };
         let cluster =
             cluster.with_api_server(assets, etcd, &tokens, &feature_gates, &api_server_arguments).await?;
@@ -305,57 +305,6 @@ pub(crate) async fn client(kubeconfig: &Path) -> Result<Client> {
         Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.with_context(read)?;
     config.proxy_url = None;
     Client::try_from(config).with_context(read)
-}
-
-/// The bearer tokens of the users that the API server knows from its start.
-struct Tokens {
-    admin: String,
-    controllers: String,
-    scheduler: String,
-}
-
-impl Tokens {
-    fn new() -> Self {
-        let token = || Uuid::new_v4().simple().to_string();
-        Self { admin: token(), controllers: token(), scheduler: token() }
-    }
-
-    /// The static token file: token, user, user id, groups.
-    fn file(&self) -> String {
-        let Self { admin, controllers, scheduler } = self;
-        format!(
-            "{admin},admin,admin,system:masters\n\
-             {controllers},system:kube-controller-manager,controllers\n\
-             {scheduler},system:kube-scheduler,scheduler\n"
-        )
-    }
-}
-
-fn write_credentials(directory: &Path, authority: &Authority, tokens: &Tokens) -> Result<()> {
-    let names = [
-        "127.0.0.1",
-        "localhost",
-        SERVICE_ADDRESS,
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster.local",
-    ];
-    let server = authority.server(&names)?;
-    let service_accounts = rcgen::KeyPair::generate()?;
-    let files = [
-        ("authority.crt", authority.certificate()),
-        ("server.crt", server.certificate),
-        ("server.key", server.key),
-        ("service-accounts.key", service_accounts.serialize_pem()),
-        ("service-accounts.pub", service_accounts.public_key_pem()),
-        ("tokens.csv", tokens.file()),
-    ];
-    for (name, text) in files {
-        let path = directory.join(name);
-        fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
-    }
-    Ok(())
 }
 
 fn api_server_flags(name: &str, directory: &Path, port: u16) -> Vec<String> {

@@ -55,7 +55,7 @@ impl Etcd {
             if let Some(failure) = self.component.failure() {
                 return Err(failure);
             }
-            // Through the working directory of nobody: the whole path may be too long for a socket, a link is not.
+            // Not connected to: from here its path may be too long for a socket. API servers try again.
             if self.directory.join(CLIENT_SOCKET).exists() {
                 return Ok(());
             }

@@ -8,6 +8,7 @@ mod authority;
 mod build;
 mod cluster;
 mod component;
+mod credentials;
 mod etcd;
 mod kubeconfig;
 

@@ -13,6 +13,7 @@ mod aws_agent;
 mod aws_knobs;
 mod aws_wire;
 mod controlplane;
+mod demo;
 mod node_cluster;
 mod node_connector;
 mod node_pods;

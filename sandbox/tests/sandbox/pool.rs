@@ -144,6 +144,25 @@ async fn a_panicking_test_gives_its_lease_back() {
 }
 
 #[tokio::test]
+async fn a_broken_cluster_is_replaced() {
+    let broken = lease(LeaseOptions::default()).await.unwrap();
+    let name = broken.cluster().name().to_owned();
+    for process in broken.cluster().processes() {
+        let killed = std::process::Command::new("/bin/sh")
+            .args(["-c", "kill -9 \"$1\"", "sh", &process.pid.to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+    }
+    timeout(Duration::from_secs(60), broken.cluster().failed()).await.unwrap();
+    drop(broken);
+    for _ in 0..=CLUSTERS {
+        let next = timeout(Duration::from_secs(120), lease(LeaseOptions::default())).await.unwrap().unwrap();
+        assert_ne!(next.cluster().name(), name);
+        assert_like_new(&next).await;
+    }
+}
+
+#[tokio::test]
 async fn a_cluster_may_be_of_another_kind() {
     let mut site =
         SiteSpec { nodes: vec![NodeSpec { arch: "arm64".to_owned(), ..<_>::default() }], ..<_>::default() };

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::response::epoch;
 use super::service::{Call, Error, Kind, Member, Operation, Protocol, Service};
 use super::settings::Settings;
 use super::state::{Registration, later};
@@ -75,13 +76,6 @@ fn shown(registration: &Registration, status: &str) -> Value {
             "roleArn": registration.role_arn,
         },
     })
-}
-
-/// Seconds since 1970 as a number with milliseconds.
-fn epoch(time: Timestamp) -> Value {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds fit for the next 285 000 years")]
-    let milliseconds = time.as_millisecond() as f64;
-    Value::from(milliseconds / 1000.0)
 }
 
 /// The tags of the input, checked against EKS's limits; the code of the error depends on the operation.

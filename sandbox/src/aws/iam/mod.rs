@@ -10,7 +10,6 @@ mod service_linked;
 mod simulation;
 mod tags;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub(crate) use managed::managed_policy;
@@ -105,11 +104,6 @@ fn changeable_role<'c>(call: &'c mut Call<'_>) -> Result<&'c mut Role, Error> {
         ));
     }
     Ok(role)
-}
-
-/// Dates as IAM writes them.
-fn date(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Policy documents are URL-encoded in answers (RFC 3986).

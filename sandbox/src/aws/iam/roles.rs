@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::tags::{self, list};
 use super::{
-    MARKER, MAX_ITEMS, ROLE_NAME, authorize_role, changeable_role, date, encoded, managed_policy, page, role,
+    MARKER, MAX_ITEMS, ROLE_NAME, authorize_role, changeable_role, encoded, managed_policy, page, role,
 };
 use crate::aws::identifiers;
 use crate::aws::policy::{Kind as PolicyKind, Policy};
+use crate::aws::response::iso_date;
 use crate::aws::service::{Call, Error, Member, Pattern, tag_context};
 use crate::aws::state::Role;
 
@@ -172,7 +173,7 @@ pub(super) fn summary(role: &Role) -> Value {
         "RoleName": role.name,
         "RoleId": role.id,
         "Arn": role.arn,
-        "CreateDate": date(role.created_at),
+        "CreateDate": iso_date(role.created_at),
         "AssumeRolePolicyDocument": encoded(&role.trust),
     });
     if let Some(description) = &role.description {

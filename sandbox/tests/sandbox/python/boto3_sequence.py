@@ -53,13 +53,14 @@ fails("ValidationError", "1 validation error detected: Value at 'roleName' faile
 fails("ValidationError", "alphanumeric", raw_iam.get_role, RoleName="a b")
 boundary = "arn:aws:iam::aws:policy/AdministratorAccess"
 made = iam.create_role(
-    RoleName=ROLE, Path="/team/", AssumeRolePolicyDocument=TRUST, Description="agent", MaxSessionDuration=7200,
+    RoleName=ROLE, Path="/team/", AssumeRolePolicyDocument=TRUST, Description="agents <of> 'all' & \"each\"", MaxSessionDuration=7200,
     PermissionsBoundary=boundary, Tags=[{"Key": "eksconnect:managed", "Value": "true"}],
 )["Role"]
 assert made["Arn"] == f"arn:aws:iam::{account}:role/team/{ROLE}"
 assert made["AssumeRolePolicyDocument"] == json.loads(TRUST)
 fails("EntityAlreadyExists", f"Role with name {ROLE.lower()} already exists.", iam.create_role, RoleName=ROLE.lower(), AssumeRolePolicyDocument=TRUST)
 role = iam.get_role(RoleName=ROLE)["Role"]
+assert role["Description"] == "agents <of> 'all' & \"each\""
 assert role["MaxSessionDuration"] == 7200 and role["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
 iam.tag_role(RoleName=ROLE, Tags=[{"Key": "team", "Value": "a b"}, {"Key": "x", "Value": ""}])
 iam.untag_role(RoleName=ROLE, TagKeys=["x"])
@@ -143,7 +144,7 @@ status = iam.get_service_linked_role_deletion_status(DeletionTaskId=task)
 while status["Status"] == "IN_PROGRESS":
     status = iam.get_service_linked_role_deletion_status(DeletionTaskId=task)
 assert status["Status"] == "FAILED" and len(status["Reason"]["RoleUsageList"][0]["Resources"]) == 10, status
-fails("NoSuchEntity", "cannot be found", iam.get_service_linked_role_deletion_status, DeletionTaskId="task/none")
+fails("NoSuchEntity", "Deletion task task/<a & b> cannot be found.", iam.get_service_linked_role_deletion_status, DeletionTaskId="task/<a & b>")
 
 for number in range(1, 11):
     gone = eks.deregister_cluster(name=f"c{number}")["cluster"]
@@ -160,6 +161,7 @@ admin = iam.create_role(
     RoleName="Admin", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": {
         "Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}}),
 )["Role"]
+fails("ValidationError", "exceeds the MaxSessionDuration", sts.assume_role, RoleArn=admin["Arn"], RoleSessionName="me", DurationSeconds=3601)
 assumed = sts.assume_role(RoleArn=admin["Arn"], RoleSessionName="me")
 keys = assumed["Credentials"]
 as_admin = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])

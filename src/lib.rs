@@ -1,1 +1,20 @@
-//! x
+//! eksconnect as a library: not a public API. It exists so that the binary is thin and the parts can be tested; anything
+//! here may change with any release.
+//!
+//! The way of a call: `cli` turns arguments into a validated request; `registration` observes through `ports`, plans
+//! without input or output, and executes with the engine of `plan`; `output` shows it. `aws` and `kubernetes` implement
+//! the ports and are wired here.
+
+pub mod aws;
+pub mod cli;
+pub mod environment;
+pub mod error;
+pub mod kubernetes;
+pub mod manifest;
+pub mod output;
+pub mod plan;
+pub mod ports;
+pub mod registration;
+mod run;
+
+pub use run::run;

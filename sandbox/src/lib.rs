@@ -3,8 +3,17 @@
 //!
 //! Shares no code with eksconnect: a mistake must not hide by being made on both sides.
 
+mod demo;
+mod environment;
+mod progress;
+mod running;
+mod workspace;
+
 pub mod aws;
+pub mod cli;
 pub mod controlplane;
 pub mod node;
 pub mod pool;
 pub mod world;
+
+pub use progress::Progress;

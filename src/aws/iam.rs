@@ -1,0 +1,150 @@
+//! AWS IAM: the agent role and the service-linked role.
+
+use aws_sdk_iam::Client;
+use aws_sdk_iam::types::Tag;
+use percent_encoding::percent_decode_str;
+
+use super::config::Connected;
+use super::failure::failure;
+use crate::manifest::{AGENT_PERMISSIONS, AGENT_TRUST};
+use crate::ports::{Failure, FailureKind, Reply, Roles, Side};
+use crate::registration::observed::Role;
+use crate::registration::request::{MANAGED_TAG, ROLE_POLICY_NAME};
+use crate::registration::step::SERVICE_LINKED_ROLE;
+
+/// The service that the service-linked role is for (EKS user guide, "Using roles to connect a Kubernetes cluster").
+const SERVICE: &str = "eks-connector.amazonaws.com";
+
+/// The IAM adapter.
+#[derive(Clone, Debug)]
+pub struct Iam {
+    client: Client,
+}
+
+impl Iam {
+    /// Over the given connection.
+    pub fn new(connected: &Connected) -> Self {
+        Self { client: Client::new(&connected.sdk) }
+    }
+
+    async fn policy(&self, role: &str) -> Result<Option<String>, Failure> {
+        let answer = self.client.get_role_policy().role_name(role).policy_name(ROLE_POLICY_NAME).send().await;
+        match answer {
+            Ok(answer) => Ok(Some(decode(answer.policy_document()))),
+            Err(error) => absent(failure("iam:GetRolePolicy", &error)),
+        }
+    }
+
+    async fn create(&self, name: &str, tagged: bool) -> Result<String, Failure> {
+        const OPERATION: &str = "iam:CreateRole";
+        let mut call = self
+            .client
+            .create_role()
+            .role_name(name)
+            .assume_role_policy_document(AGENT_TRUST)
+            .description("Lets the agent of the EKS Connector reach AWS Systems Manager");
+        if tagged {
+            call = call.tags(tag()?);
+        }
+        let answer = call.send().await.map_err(|error| failure(OPERATION, &error))?;
+        let role = answer.role.ok_or_else(|| malformed(OPERATION))?;
+        Ok(role.arn)
+    }
+}
+
+impl Roles for Iam {
+    fn role<'a>(&'a self, name: &'a str) -> Reply<'a, Option<Role>> {
+        Box::pin(async move {
+            // Independent: the policy's absence says the same as the role's.
+            let (role, permissions) =
+                tokio::join!(self.client.get_role().role_name(name).send(), self.policy(name));
+            let role = match role {
+                Ok(answer) => answer.role.ok_or_else(|| malformed("iam:GetRole"))?,
+                Err(error) => return absent(failure("iam:GetRole", &error)),
+            };
+            let ours = role.tags.iter().flatten().any(|tag| tag.key == MANAGED_TAG && tag.value == "true");
+            Ok(Some(Role {
+                arn: role.arn,
+                trust: role.assume_role_policy_document.as_deref().map(decode).unwrap_or_default(),
+                permissions: permissions?,
+                ours,
+            }))
+        })
+    }
+
+    fn service_linked_role(&self) -> Reply<'_, bool> {
+        Box::pin(async {
+            match self.client.get_role().role_name(SERVICE_LINKED_ROLE).send().await {
+                Ok(_) => Ok(true),
+                Err(error) => absent(failure("iam:GetRole", &error)).map(|_: Option<()>| false),
+            }
+        })
+    }
+
+    fn create_agent_role<'a>(&'a self, name: &'a str) -> Reply<'a, String> {
+        Box::pin(async move {
+            match self.create(name, true).await {
+                // The tag is an aid: without it the role is made all the same, and later runs do not repair it.
+                Err(failure)
+                    if failure.kind == FailureKind::Denied && failure.message.contains("iam:TagRole") =>
+                {
+                    self.create(name, false).await
+                }
+                answer => answer,
+            }
+        })
+    }
+
+    fn put_agent_policy<'a>(&'a self, role: &'a str) -> Reply<'a, ()> {
+        Box::pin(async move {
+            self.client
+                .put_role_policy()
+                .role_name(role)
+                .policy_name(ROLE_POLICY_NAME)
+                .policy_document(AGENT_PERMISSIONS)
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| failure("iam:PutRolePolicy", &error))
+        })
+    }
+
+    fn create_service_linked_role(&self) -> Reply<'_, ()> {
+        Box::pin(async {
+            let answer = self.client.create_service_linked_role().aws_service_name(SERVICE).send().await;
+            match answer.map_err(|error| failure("iam:CreateServiceLinkedRole", &error)) {
+                Ok(_) => Ok(()),
+                // Not EntityAlreadyExists: IAM answers InvalidInput and "has been taken in this account".
+                Err(failure) if failure.message.contains("has been taken in this account") => Ok(()),
+                Err(failure) => Err(failure),
+            }
+        })
+    }
+}
+
+fn tag() -> Result<Tag, Failure> {
+    Tag::builder().key(MANAGED_TAG).value("true").build().map_err(|error| Failure {
+        side: Side::Aws,
+        kind: FailureKind::Rejected,
+        operation: "iam:CreateRole".to_owned(),
+        message: error.to_string(),
+    })
+}
+
+/// IAM gives policy documents URL-encoded (IAM API, `Role.AssumeRolePolicyDocument`).
+fn decode(document: &str) -> String {
+    percent_decode_str(document).decode_utf8_lossy().into_owned()
+}
+
+fn absent<T>(failure: Failure) -> Result<Option<T>, Failure> {
+    if failure.kind == FailureKind::NotFound { Ok(None) } else { Err(failure) }
+}
+
+fn malformed(operation: &str) -> Failure {
+    Failure {
+        side: Side::Aws,
+        kind: FailureKind::Malformed,
+        operation: operation.to_owned(),
+        message: "the answer has no role".to_owned(),
+    }
+}

@@ -1,0 +1,12 @@
+//! Adapters to AWS. SDK types and errors stop here.
+
+mod config;
+mod eks;
+mod failure;
+mod iam;
+mod sts;
+
+pub use config::{AwsSettings, connect};
+pub use eks::Eks;
+pub use iam::Iam;
+pub use sts::Sts;

@@ -1,0 +1,26 @@
+//! `eksconnect explain`.
+
+use clap::Args;
+
+use crate::error::{Code, Error};
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The code, for instance EKSC0412
+    #[arg(value_name = "CODE")]
+    pub code: String,
+}
+
+impl ExplainArgs {
+    /// The code that is meant.
+    ///
+    /// # Errors
+    /// `EKSC0106` for a code that does not exist.
+    pub fn code(&self) -> Result<Code, Error> {
+        Code::find(&self.code).ok_or_else(|| {
+            Error::usage(Code::UNKNOWN_CODE, format!("there is no error code {:?}", self.code))
+                .fix("write it as an error shows it: eksconnect explain EKSC0412")
+        })
+    }
+}

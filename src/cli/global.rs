@@ -1,0 +1,144 @@
+//! The options of every command.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+use jiff::SignedDuration;
+
+use crate::aws::AwsSettings;
+use crate::environment;
+use crate::kubernetes::ClusterSettings;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR or TERM=dumb is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The options of every command, each also as a variable `EKSCONNECT_…`.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// AWS Region (default: AWS_REGION, then the profile's)
+    #[arg(long, global = true, value_name = "REGION", env = "EKSCONNECT_REGION", help_heading = WHERE, hide_env = true)]
+    pub region: Option<String>,
+    /// AWS profile (default: AWS_PROFILE, then the AWS tools' own order)
+    #[arg(long, global = true, value_name = "NAME", env = "EKSCONNECT_PROFILE", help_heading = WHERE, hide_env = true)]
+    pub profile: Option<String>,
+    /// Context of the kubeconfig (default: its current context)
+    #[arg(long, global = true, value_name = "NAME", env = "EKSCONNECT_CONTEXT", help_heading = WHERE, hide_env = true)]
+    pub context: Option<String>,
+    /// Kubeconfig file (default: KUBECONFIG, then ~/.kube/config, then the pod's own cluster)
+    #[arg(long, global = true, value_name = "FILE", env = "EKSCONNECT_KUBECONFIG", help_heading = WHERE, hide_env = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// How long one request to AWS or to the cluster may take
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        env = "EKSCONNECT_TIMEOUT",
+        default_value = "30s",
+        value_parser = duration,
+        help_heading = HOW_LONG,
+        hide_env = true
+    )]
+    pub timeout: Duration,
+    /// Format of the result on standard output
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        env = "EKSCONNECT_OUTPUT",
+        default_value = "text",
+        help_heading = OUTPUT,
+        hide_env = true
+    )]
+    pub output: Format,
+    /// Show only the result and errors
+    #[arg(short, long, global = true, env = "EKSCONNECT_QUIET", help_heading = OUTPUT, hide_env = true)]
+    pub quiet: bool,
+    /// Show every request (-v) and more of it (-vv)
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "EKSCONNECT_VERBOSE", help_heading = OUTPUT, hide_env = true)]
+    pub verbose: u8,
+    /// When to colour
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        env = "EKSCONNECT_COLOR",
+        default_value = "auto",
+        help_heading = OUTPUT,
+        hide_env = true
+    )]
+    pub color: ColorChoice,
+}
+
+/// Headings of `--help`.
+pub(super) const WHERE: &str = "Where";
+pub(super) const HOW_LONG: &str = "How long";
+pub(super) const OUTPUT: &str = "Output";
+
+impl GlobalArgs {
+    /// What they say about AWS.
+    pub fn aws(&self) -> AwsSettings {
+        AwsSettings {
+            region: self.region.clone(),
+            profile: self.profile.clone(),
+            profile_from_environment: environment::aws_profile(),
+            max_attempts: environment::aws_max_attempts(),
+            attempt_timeout: self.timeout,
+        }
+    }
+
+    /// What they say about the cluster.
+    pub fn cluster(&self) -> ClusterSettings {
+        ClusterSettings {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            attempt_timeout: self.timeout,
+        }
+    }
+}
+
+/// Reads a duration as people write it: `90s`, `5m`, `1h30m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text.parse().map_err(|_| "write it as 30s, 5m or 1h30m".to_owned())?;
+    match Duration::try_from(duration) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) | Err(_) => Err("it must be more than nothing".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_people_write_them() {
+        for (text, seconds) in [("90s", 90), ("5m", 300), ("1h30m", 5400), ("1h 30m", 5400)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "5", "-5m", "0s", "soon"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `eksconnect register`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::global::{HOW_LONG, OUTPUT, duration};
+use crate::error::Error;
+use crate::registration::name::{ClusterName, check_namespace, check_role_name, parse_tags, role_name_of};
+use crate::registration::provider::Provider;
+use crate::registration::request::{DEFAULT_ROLE_NAME, RegisterRequest, RoleChoice};
+
+const EXAMPLES: &str = "\
+Examples:
+  eksconnect register --name onprem1
+  eksconnect register --name onprem1 --context onprem1-admin --region eu-west-1 --tag team=platform
+  eksconnect register --name onprem1 --dry-run -o json
+  eksconnect register --name onprem1 --no-wait      (run the same again later to finish)
+
+Run again it changes nothing, repairs what has drifted, or continues where an earlier run ended.";
+
+const WHAT: &str = "What";
+
+/// Arguments of `register`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RegisterArgs {
+    /// Name of the registration: 1 to 100 letters, digits, - and _
+    #[arg(long, value_name = "NAME", env = "EKSCONNECT_NAME", help_heading = WHAT, hide_env = true)]
+    name: String,
+    /// Namespace of the connector in the cluster
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        env = "EKSCONNECT_NAMESPACE",
+        default_value = "eks-connector",
+        help_heading = WHAT,
+        hide_env = true
+    )]
+    namespace: String,
+    /// Who runs the cluster: auto, EKS_ANYWHERE, ANTHOS, GKE, AKS, OPENSHIFT, TANZU, RANCHER, EC2 or OTHER
+    #[arg(
+        long,
+        value_name = "PROVIDER",
+        env = "EKSCONNECT_PROVIDER",
+        default_value = "auto",
+        value_parser = provider,
+        help_heading = WHAT,
+        hide_env = true
+    )]
+    provider: ProviderChoice,
+    /// Name of the agent role; made if it is missing
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "EKSCONNECT_ROLE_NAME",
+        default_value = DEFAULT_ROLE_NAME,
+        conflicts_with = "role_arn",
+        help_heading = WHAT,
+        hide_env = true
+    )]
+    role_name: String,
+    /// ARN of an agent role that others manage; used as it is
+    #[arg(long, value_name = "ARN", env = "EKSCONNECT_ROLE_ARN", help_heading = WHAT, hide_env = true)]
+    role_arn: Option<String>,
+    /// Tag of the registration (repeatable)
+    #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = WHAT)]
+    tags: Vec<String>,
+    /// Do not wait until ACTIVE
+    #[arg(long, conflicts_with = "wait_timeout", help_heading = HOW_LONG)]
+    no_wait: bool,
+    /// How long to wait until ACTIVE
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "EKSCONNECT_WAIT_TIMEOUT",
+        default_value = "5m",
+        value_parser = duration,
+        help_heading = HOW_LONG,
+        hide_env = true
+    )]
+    wait_timeout: Duration,
+    /// Show what would be changed, and change nothing
+    #[arg(long, help_heading = OUTPUT)]
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum ProviderChoice {
+    Auto,
+    Is(Provider),
+}
+
+fn provider(text: &str) -> Result<ProviderChoice, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(ProviderChoice::Auto);
+    }
+    text.parse().map(ProviderChoice::Is).map_err(|_| {
+        let names: Vec<_> = Provider::ALL.iter().map(|provider| provider.as_str()).collect();
+        format!("it is none of auto, {}", names.join(", "))
+    })
+}
+
+impl RegisterArgs {
+    /// The request, if it can be one.
+    ///
+    /// # Errors
+    /// What is wrong with it, in the first option that is wrong.
+    pub fn request(&self) -> Result<RegisterRequest, Error> {
+        check_namespace(&self.namespace)?;
+        let role = match &self.role_arn {
+            Some(arn) => RoleChoice::Given { arn: arn.clone(), name: role_name_of(arn)? },
+            None => {
+                check_role_name(&self.role_name)?;
+                RoleChoice::Named(self.role_name.clone())
+            }
+        };
+        Ok(RegisterRequest {
+            name: ClusterName::parse(&self.name)?,
+            namespace: self.namespace.clone(),
+            provider: match self.provider {
+                ProviderChoice::Auto => None,
+                ProviderChoice::Is(provider) => Some(provider),
+            },
+            role,
+            tags: parse_tags(&self.tags)?,
+            wait: (!self.no_wait).then_some(self.wait_timeout),
+        })
+    }
+}

@@ -1,0 +1,22 @@
+//! The one place that reads the environment, so that tests can be hermetic. (clap reads the `EKSCONNECT_…` variables of
+//! its options, the AWS SDK and kube those of their own.)
+#![expect(clippy::disallowed_methods, reason = "this is the one place")]
+
+/// The profile that the AWS tools would use.
+pub fn aws_profile() -> Option<String> {
+    non_empty("AWS_PROFILE")
+}
+
+/// How often the AWS tools would try a request.
+pub fn aws_max_attempts() -> Option<String> {
+    std::env::var("AWS_MAX_ATTEMPTS").ok()
+}
+
+/// Whether the terminal can do no more than print (`TERM=dumb`).
+pub fn terminal_is_dumb() -> bool {
+    non_empty("TERM").is_some_and(|term| term == "dumb")
+}
+
+fn non_empty(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,182 @@
+//! The stable error codes, each with its page.
+
+use std::fmt;
+
+/// A stable error code: `EKSC` and four digits, the first two its area. Codes are only ever added.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    digits: &'static str,
+    page: &'static str,
+}
+
+impl Code {
+    /// The page of this code (docs/errors), as Markdown.
+    pub fn page(self) -> &'static str {
+        self.page
+    }
+
+    /// Finds a code as a user types it: `EKSC0412`, `eksc0412` or `0412`.
+    pub fn find(text: &str) -> Option<Self> {
+        let upper = text.trim().to_ascii_uppercase();
+        let digits = upper.strip_prefix("EKSC").unwrap_or(&upper);
+        Self::ALL.iter().copied().find(|code| code.digits == digits)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EKSC{}", self.digits)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $digits:literal;)*) => {
+        impl Code {
+            $(
+                $(#[$doc])*
+                pub const $name: Self = Self {
+                    digits: $digits,
+                    page: include_str!(concat!("../../docs/errors/EKSC", $digits, ".md")),
+                };
+            )*
+
+            /// Every code, in the order of its digits.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+codes! {
+    /// The registration's name breaks EKS' rules.
+    INVALID_NAME = "0101";
+    /// An ARN or a role name is malformed.
+    INVALID_ROLE = "0102";
+    /// A tag breaks EKS' rules.
+    INVALID_TAG = "0103";
+    /// The Region cannot have connected clusters.
+    REGION_WITHOUT_SERVICE = "0104";
+    /// A namespace's name is malformed.
+    INVALID_NAMESPACE = "0105";
+    /// `explain` was asked about a code that does not exist.
+    UNKNOWN_CODE = "0106";
+    /// The command line could not be understood.
+    COMMAND_LINE = "0107";
+
+    /// No Region is configured.
+    NO_REGION = "0201";
+    /// No AWS credentials were found.
+    NO_CREDENTIALS = "0202";
+    /// AWS credentials or an SSO session have expired.
+    EXPIRED_CREDENTIALS = "0203";
+    /// AWS does not accept the credentials.
+    REJECTED_CREDENTIALS = "0204";
+    /// The named profile does not exist.
+    NO_PROFILE = "0205";
+    /// An AWS endpoint cannot be reached.
+    AWS_UNREACHABLE = "0206";
+    /// IAM refuses an action.
+    AWS_DENIED = "0207";
+    /// AWS is throttling or unavailable.
+    AWS_UNAVAILABLE = "0208";
+    /// AWS answered with something unexpected.
+    AWS_UNEXPECTED = "0209";
+    /// An AWS setting in the environment is invalid.
+    AWS_SETTING = "0210";
+
+    /// No kubeconfig, or none with a usable context.
+    NO_KUBECONFIG = "0301";
+    /// The named context does not exist.
+    NO_CONTEXT = "0302";
+    /// The API server cannot be reached.
+    CLUSTER_UNREACHABLE = "0303";
+    /// The API server does not accept the credentials.
+    CLUSTER_UNAUTHENTICATED = "0304";
+    /// RBAC refuses an action.
+    CLUSTER_DENIED = "0305";
+    /// The API server is too old.
+    CLUSTER_TOO_OLD = "0306";
+    /// The kubeconfig cannot be used.
+    KUBECONFIG_INVALID = "0307";
+    /// The API server answered with something unexpected.
+    CLUSTER_UNEXPECTED = "0308";
+    /// The API server is overloaded or unavailable.
+    CLUSTER_UNAVAILABLE = "0309";
+    /// The API server refused an object.
+    OBJECT_REJECTED = "0310";
+    /// The API server's certificate cannot be verified.
+    CLUSTER_CERTIFICATE = "0311";
+
+    /// EKS did not accept the agent role within the bound.
+    ROLE_NOT_ACCEPTED = "0401";
+    /// The name is held by another cluster.
+    NAME_HELD = "0402";
+    /// This cluster is registered already, under another name.
+    REGISTERED_ELSEWHERE = "0403";
+    /// The Region's quota of registered clusters is used up.
+    QUOTA = "0404";
+    /// The agent role cannot be used as it is.
+    ROLE_UNUSABLE = "0405";
+    /// The registration is being deleted.
+    BEING_DELETED = "0406";
+    /// The registration is ACTIVE but this cluster no longer has the agent's state.
+    STATE_LOST = "0407";
+    /// Another run holds the Lease.
+    LEASE_HELD = "0408";
+    /// The world kept changing while the command worked.
+    KEPT_CHANGING = "0409";
+    /// The activation could not be kept in the cluster, and the registration was taken back.
+    ACTIVATION_NOT_KEPT = "0410";
+    /// EKS refused the registration.
+    REGISTRATION_REJECTED = "0411";
+    /// The registration did not become ACTIVE in time.
+    NOT_ACTIVE = "0412";
+    /// The registration failed.
+    REGISTRATION_FAILED = "0413";
+    /// The run was interrupted.
+    INTERRUPTED = "0414";
+
+    /// No node can run the agent.
+    NO_SUITABLE_NODE = "0501";
+    /// The namespace is being deleted.
+    NAMESPACE_TERMINATING = "0502";
+    /// An object of another owner is in the way.
+    FOREIGN_OBJECT = "0503";
+
+    /// eksconnect itself is at fault.
+    INTERNAL = "0901";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_in_order_and_unique() {
+        let digits: Vec<_> = Code::ALL.iter().map(|code| code.digits).collect();
+        assert!(digits.windows(2).all(|pair| pair[0] < pair[1]), "{digits:?}");
+    }
+
+    #[test]
+    fn every_page_is_headed_by_its_own_code_and_says_what_to_do() {
+        for code in Code::ALL {
+            assert!(code.page().starts_with(&format!("# {code}: ")), "{code}");
+            for heading in ["## What it means", "## What to do"] {
+                assert!(code.page().contains(heading), "{code} lacks {heading}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_code_is_found_as_people_type_it() {
+        for text in ["EKSC0412", "eksc0412", "0412", " 0412 "] {
+            assert_eq!(Code::find(text), Some(Code::NOT_ACTIVE));
+        }
+        assert_eq!(Code::find("EKSC9999"), None);
+    }
+}

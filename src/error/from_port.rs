@@ -1,0 +1,76 @@
+//! From a port's failure to what a user is told.
+
+use super::{Code, Error};
+use crate::ports::{Failure, FailureKind, Side};
+
+impl Failure {
+    /// The error for a user who was `attempting` something: `read the registration onprem1`.
+    pub fn into_error(self, attempting: &str) -> Error {
+        let code = code(self.side, self.kind);
+        let error = Error::failed(code, format!("could not {attempting}"));
+        let error = match self.kind {
+            FailureKind::Denied => error.cause(self.message.clone()).fix(match self.side {
+                Side::Aws => format!("allow {} to the caller, then run the same command again", self.operation),
+                Side::Cluster => format!(
+                    "give this user of the cluster the right to {}, then run the same command again",
+                    self.operation
+                ),
+            }),
+            FailureKind::NoCredentials => error.cause(self.message.clone()).fix(match self.side {
+                Side::Aws => "run aws configure or aws sso login, name a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                Side::Cluster => "check the user of this context: kubectl config view --minify",
+            }),
+            FailureKind::ExpiredCredentials => {
+                error.cause(self.message.clone()).fix("log in again (aws sso login, or new temporary credentials)")
+            }
+            FailureKind::RejectedCredentials => error.cause(self.message.clone()).fix(match self.side {
+                Side::Aws => "check who you are: aws sts get-caller-identity",
+                Side::Cluster => "check who you are: kubectl auth whoami",
+            }),
+            FailureKind::Unreachable | FailureKind::Unavailable => {
+                error.cause(self.message.clone()).fix(match self.side {
+                    Side::Aws => "check the network, the proxy variables (HTTPS_PROXY, NO_PROXY) and the Region, then run the same command again",
+                    Side::Cluster => "check the network and the context's server (kubectl cluster-info), then run the same command again",
+                })
+            }
+            FailureKind::Certificate => error
+                .cause(self.message.clone())
+                .fix("check certificate-authority-data of this context: kubectl config view --minify --raw"),
+            FailureKind::NotFound
+            | FailureKind::Conflict
+            | FailureKind::Rejected
+            | FailureKind::LimitExceeded
+            | FailureKind::NotPropagated
+            | FailureKind::Malformed => error.cause(self.message.clone()),
+        };
+        error.with_source(anyhow::anyhow!("{}: {:?}: {}", self.operation, self.kind, self.message))
+    }
+}
+
+fn code(side: Side, kind: FailureKind) -> Code {
+    match (side, kind) {
+        (Side::Aws, FailureKind::Denied) => Code::AWS_DENIED,
+        (Side::Aws, FailureKind::NoCredentials) => Code::NO_CREDENTIALS,
+        (Side::Aws, FailureKind::ExpiredCredentials) => Code::EXPIRED_CREDENTIALS,
+        (Side::Aws, FailureKind::RejectedCredentials) => Code::REJECTED_CREDENTIALS,
+        (Side::Aws, FailureKind::Unreachable | FailureKind::Certificate) => Code::AWS_UNREACHABLE,
+        (Side::Aws, FailureKind::Unavailable | FailureKind::NotPropagated) => Code::AWS_UNAVAILABLE,
+        (Side::Aws, FailureKind::LimitExceeded) => Code::QUOTA,
+        (Side::Aws, FailureKind::Rejected) => Code::REGISTRATION_REJECTED,
+        (Side::Aws, FailureKind::NotFound | FailureKind::Conflict | FailureKind::Malformed) => {
+            Code::AWS_UNEXPECTED
+        }
+        (Side::Cluster, FailureKind::Denied) => Code::CLUSTER_DENIED,
+        (
+            Side::Cluster,
+            FailureKind::NoCredentials | FailureKind::ExpiredCredentials | FailureKind::RejectedCredentials,
+        ) => Code::CLUSTER_UNAUTHENTICATED,
+        (Side::Cluster, FailureKind::Unreachable) => Code::CLUSTER_UNREACHABLE,
+        (Side::Cluster, FailureKind::Certificate) => Code::CLUSTER_CERTIFICATE,
+        (Side::Cluster, FailureKind::Unavailable | FailureKind::NotPropagated) => Code::CLUSTER_UNAVAILABLE,
+        (Side::Cluster, FailureKind::Rejected | FailureKind::LimitExceeded) => Code::OBJECT_REJECTED,
+        (Side::Cluster, FailureKind::NotFound | FailureKind::Conflict | FailureKind::Malformed) => {
+            Code::CLUSTER_UNEXPECTED
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Which cluster, as whom, through which proxy.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper_util::client::proxy::matcher::Matcher;
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+use crate::error::{Code, Error};
+
+/// What the command line says about the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// How long a single attempt of a request may take; watches are exempt.
+    pub attempt_timeout: Duration,
+}
+
+/// A cluster, ready to be called.
+#[derive(Clone)]
+pub struct Connected {
+    pub(super) client: Client,
+    pub(super) attempt_timeout: Duration,
+    /// The context in use, or `in-cluster`.
+    pub context: String,
+    /// The API server's address.
+    pub server: String,
+}
+
+/// Finds the cluster and sets up a client; asks the API server nothing. Runs exec credential plugins, off the async
+/// threads.
+///
+/// # Errors
+/// No kubeconfig, no such context, an unusable kubeconfig, a failing credential plugin.
+pub async fn connect(settings: &ClusterSettings) -> Result<Connected, Error> {
+    let (mut config, context) = load(settings).await?;
+    // One retry layer, and that is ours (api.rs): kube's would go on for minutes.
+    config.default_retry = false;
+    config.connect_timeout = Some(settings.attempt_timeout.min(Duration::from_secs(10)));
+    let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+    let built =
+        tokio::task::spawn_blocking(move || Ok::<_, kube::Error>(ClientBuilder::try_from(config)?.build()))
+            .await;
+    let client = match built {
+        Ok(Ok(client)) => client,
+        Ok(Err(error)) => return Err(unusable(&context, plugin.as_deref(), &error)),
+        Err(join) => {
+            return Err(
+                Error::failed(Code::INTERNAL, "setting up the cluster's client failed").with_source(join)
+            );
+        }
+    };
+    Ok(Connected { client, attempt_timeout: settings.attempt_timeout, context, server })
+}
+
+async fn load(settings: &ClusterSettings) -> Result<(Config, String), Error> {
+    let kubeconfig = match &settings.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let kubeconfig = match kubeconfig {
+        Ok(kubeconfig) => kubeconfig,
+        Err(error) => {
+            // As kubectl: without a kubeconfig, inside a pod, that pod's own cluster.
+            let nothing_asked_for = settings.kubeconfig.is_none() && settings.context.is_none();
+            return match Config::incluster() {
+                Ok(config) if nothing_asked_for => Ok((with_proxy(config, false), "in-cluster".to_owned())),
+                Ok(_) | Err(_) => Err(unreadable(settings, &error)),
+            };
+        }
+    };
+    let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    let Some(context) =
+        settings.context.clone().or_else(|| kubeconfig.current_context.clone()).filter(|c| !c.is_empty())
+    else {
+        return Err(Error::usage(Code::NO_KUBECONFIG, "the kubeconfig has no current context")
+            .cause(format!("contexts: {}", list(&known)))
+            .fix("choose one with --context, or kubectl config use-context NAME"));
+    };
+    if !known.contains(&context) {
+        return Err(Error::usage(Code::NO_CONTEXT, format!("the kubeconfig has no context {context:?}"))
+            .cause(format!("contexts: {}", list(&known)))
+            .fix("choose one of them with --context"));
+    }
+    let has_own_proxy = has_own_proxy(&kubeconfig, &context);
+    let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
+        Error::usage(
+            Code::KUBECONFIG_INVALID,
+            format!("context {context:?} of the kubeconfig cannot be used"),
+        )
+        .cause(error.to_string())
+        .fix("look at it: kubectl config view --minify")
+    })?;
+    Ok((with_proxy(config, has_own_proxy), context))
+}
+
+fn has_own_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
+    let cluster = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| named.name == context)
+        .and_then(|named| named.context.as_ref())
+        .map(|context| context.cluster.as_str());
+    kubeconfig
+        .clusters
+        .iter()
+        .filter(|named| Some(named.name.as_str()) == cluster)
+        .filter_map(|named| named.cluster.as_ref())
+        .any(|cluster| cluster.proxy_url.as_deref().is_some_and(|url| !url.is_empty()))
+}
+
+/// kube compares NO_PROXY with the proxy's address and not with the server's; so the environment is read here.
+fn with_proxy(mut config: Config, has_own: bool) -> Config {
+    if !has_own {
+        config.proxy_url =
+            Matcher::from_env().intercept(&config.cluster_url).map(|proxy| proxy.uri().clone());
+    }
+    config
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "there are none".to_owned() } else { names.join(", ") }
+}
+
+fn unreadable(settings: &ClusterSettings, error: &KubeconfigError) -> Error {
+    match error {
+        KubeconfigError::ReadConfig(io, path) => {
+            Error::usage(Code::NO_KUBECONFIG, format!("there is no kubeconfig at {}", path.display()))
+                .cause(io.to_string())
+                .fix("name one with --kubeconfig or KUBECONFIG")
+        }
+        KubeconfigError::FindPath => Error::usage(Code::NO_KUBECONFIG, "no kubeconfig was found")
+            .cause(
+                "neither --kubeconfig nor KUBECONFIG names one, and there is no home directory to look into",
+            )
+            .fix("name one with --kubeconfig"),
+        other => {
+            let which =
+                settings.kubeconfig.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default();
+            Error::usage(Code::KUBECONFIG_INVALID, format!("the kubeconfig{which} cannot be used"))
+                .cause(other.to_string())
+                .fix("look at it: kubectl config view")
+        }
+    }
+}
+
+fn unusable(context: &str, plugin: Option<&str>, error: &kube::Error) -> Error {
+    let failed = Error::failed(
+        Code::CLUSTER_UNAUTHENTICATED,
+        format!("the credentials of context {context:?} could not be obtained"),
+    )
+    .cause(error.to_string());
+    match plugin {
+        Some(command) => {
+            failed.fix(format!("make sure that {command} is installed and works: kubectl auth whoami"))
+        }
+        None => failed.fix("check the user of this context: kubectl config view --minify"),
+    }
+}

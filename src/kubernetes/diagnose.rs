@@ -1,0 +1,159 @@
+//! The first visible cause why the agents are not ready: events of the StatefulSet, states of the pods, the last words
+//! of a container that fails.
+
+use k8s_openapi::List;
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use kube::ResourceExt;
+
+use super::agents::{containers, unscheduled};
+use super::client::Connected;
+use crate::manifest::{STATEFUL_SET, agent_selector};
+use crate::ports::{Failure, FailureKind, Side};
+
+impl Connected {
+    pub(super) async fn first_cause(&self, namespace: &str) -> Result<Option<String>, Failure> {
+        let core = format!("/api/v1/namespaces/{namespace}");
+        let pods = self
+            .list::<Pod>("list pods", &format!("{core}/pods?labelSelector={}", encode(agent_selector())))
+            .await?;
+        let events = self.list::<Event>("list events", &format!("{core}/events")).await?;
+        if pods.is_empty() {
+            return Ok(event_of(&events, "StatefulSet", STATEFUL_SET, "FailedCreate")
+                .map(|message| format!("the StatefulSet cannot make its pods: {message}")));
+        }
+        for pod in &pods {
+            let name = pod.name_any();
+            if let Some(message) = unscheduled(pod) {
+                return Ok(Some(format!("pod {name} is not scheduled: {message}")));
+            }
+            for container in containers(pod) {
+                if let Some(cause) = self.cause_of(namespace, pod, container, &events).await? {
+                    return Ok(Some(format!("pod {name}, container {}: {cause}", container.name)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn cause_of(
+        &self,
+        namespace: &str,
+        pod: &Pod,
+        container: &ContainerStatus,
+        events: &[Event],
+    ) -> Result<Option<String>, Failure> {
+        let name = pod.name_any();
+        let state = container.state.as_ref();
+        let waiting = state.and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
+        let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default();
+        let ended = state
+            .and_then(|state| state.terminated.as_ref())
+            .or_else(|| container.last_state.as_ref().and_then(|state| state.terminated.as_ref()))
+            .filter(|ended| ended.exit_code != 0);
+        match (reason, ended) {
+            ("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName", _) => {
+                let pull = event_of(events, "Pod", &name, "Failed").unwrap_or_else(|| message.to_owned());
+                Ok(Some(format!("{reason}: {pull}")))
+            }
+            (_, Some(ended)) => {
+                let times = match container.restart_count {
+                    0 | 1 => "failed".to_owned(),
+                    count => format!("failed {count} times"),
+                };
+                let words = self.last_words(namespace, &name, &container.name).await?;
+                Ok(Some(format!(
+                    "{times}, exit code {}{}",
+                    ended.exit_code,
+                    words.map(|words| format!(":\n{words}")).unwrap_or_default()
+                )))
+            }
+            ("PodInitializing" | "ContainerCreating", None) => {
+                Ok(event_of(events, "Pod", &name, "FailedMount"))
+            }
+            ("", None) => Ok(None),
+            (reason, None) => Ok(Some(format!("{reason}: {message}"))),
+        }
+    }
+
+    /// The last line that a container wrote before it ended; of a klog line only what it says.
+    async fn last_words(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+    ) -> Result<Option<String>, Failure> {
+        for previous in ["true", "false"] {
+            let path = format!(
+                "/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&tailLines=5&previous={previous}"
+            );
+            match self.call("get pods/log", http::Method::GET, &path, None).await {
+                Ok(answer) => {
+                    let text = answer.text();
+                    if let Some(line) = text.lines().rev().find(|line| !line.trim().is_empty()) {
+                        return Ok(Some(without_klog_header(line).to_owned()));
+                    }
+                }
+                // No earlier run of the container, or its log is gone.
+                Err(failure) if matches!(failure.kind, FailureKind::Rejected | FailureKind::NotFound) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn list<T>(&self, operation: &str, path: &str) -> Result<Vec<T>, Failure>
+    where
+        T: serde::de::DeserializeOwned + k8s_openapi::ListableResource,
+    {
+        let answer = self.call(operation, http::Method::GET, path, None).await?;
+        let list: List<T> = serde_json::from_value(answer.json()?).map_err(|error| Failure {
+            side: Side::Cluster,
+            kind: FailureKind::Malformed,
+            operation: operation.to_owned(),
+            message: format!("the API server's list cannot be read: {error}"),
+        })?;
+        Ok(list.items)
+    }
+}
+
+fn encode(selector: &str) -> String {
+    percent_encoding::utf8_percent_encode(selector, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// The newest message of a reason about an object.
+fn event_of(events: &[Event], kind: &str, name: &str, reason: &str) -> Option<String> {
+    events
+        .iter()
+        .filter(|event| {
+            let about = &event.involved_object;
+            about.kind.as_deref() == Some(kind)
+                && about.name.as_deref() == Some(name)
+                && event.reason.as_deref() == Some(reason)
+        })
+        .max_by_key(|event| event.last_timestamp.clone())
+        .and_then(|event| event.message.clone())
+}
+
+/// `F1122 10:00:00.000000       1 init.go:44] cause` says `cause` (klog's header ends with `] `).
+fn without_klog_header(line: &str) -> &str {
+    let is_klog =
+        line.starts_with(['I', 'W', 'E', 'F']) && line[1..].starts_with(|c: char| c.is_ascii_digit());
+    match line.split_once("] ") {
+        Some((_, said)) if is_klog => said,
+        _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn klog_lines_lose_their_header_and_others_do_not() {
+        let line = "F1122 05:00:00.123456       1 init.go:44] failed to initiate eks-connector: no [x] y";
+        assert_eq!(without_klog_header(line), "failed to initiate eks-connector: no [x] y");
+        assert_eq!(without_klog_header("Error [1] x"), "Error [1] x");
+        assert_eq!(without_klog_header("F"), "F");
+    }
+}

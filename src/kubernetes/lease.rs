@@ -1,0 +1,325 @@
+//! The Lease `eksconnect`: one run at a time, and what it intends. Its holder names host, boot, process and start, so
+//! that a dead process of the same host is told at once and another host's by expiry.
+
+use std::fs;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use super::api::{Content, operation};
+use super::client::Connected;
+use crate::manifest::{ObjectKind, ObjectRef};
+use crate::ports::{Failure, FailureKind, HeldLease, Reply};
+use crate::registration::observed::{Holder, Intent, LeaseFacts};
+
+const NAME: &str = "eksconnect";
+const DURATION_SECONDS: i64 = 30;
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// This process, as no other process at any time on any host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Process {
+    host: String,
+    boot: String,
+    pid: String,
+    start: String,
+}
+
+impl Process {
+    fn this() -> Self {
+        let pid = std::process::id().to_string();
+        Self {
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            boot: boot_id(),
+            start: start_of(&pid).unwrap_or_else(|| "unknown".to_owned()),
+            pid,
+        }
+    }
+
+    fn parse(identity: &str) -> Option<Self> {
+        let mut parts = identity.split('/').map(str::to_owned);
+        let process =
+            Self { host: parts.next()?, boot: parts.next()?, pid: parts.next()?, start: parts.next()? };
+        parts.next().is_none().then_some(process)
+    }
+
+    fn identity(&self) -> String {
+        format!("{}/{}/{}/{}", self.host, self.boot, self.pid, self.start)
+    }
+
+    /// Whether this is known to be a process of this host that has ended. Unknown is not dead.
+    fn is_dead_here(&self, here: &Self) -> bool {
+        let same_boot = self.host == here.host && self.boot == here.boot && self.boot != "unknown";
+        same_boot && self.start != "unknown" && start_of(&self.pid).as_deref() != Some(self.start.as_str())
+    }
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
+}
+
+/// When a process started, in clock ticks since boot (proc(5), field 22 of `stat`; the second field may hold spaces).
+fn start_of(pid: &str) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    after_name.split_whitespace().nth(19).map(str::to_owned)
+}
+
+fn reference(namespace: &str) -> ObjectRef {
+    ObjectRef::new(ObjectKind::Lease, namespace, NAME)
+}
+
+fn micro_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+/// Reads the facts of a live Lease.
+fn facts(live: &Value, now: Timestamp, here: &Process) -> LeaseFacts {
+    let spec = &live["spec"];
+    let identity = spec["holderIdentity"].as_str().unwrap_or_default();
+    let renewed = spec["renewTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+    let seconds = spec["leaseDurationSeconds"].as_i64().unwrap_or(DURATION_SECONDS);
+    let until = renewed.and_then(|renewed| renewed.checked_add(SignedDuration::from_secs(seconds)).ok());
+    let process = Process::parse(identity);
+    let dead = process.as_ref().is_some_and(|process| process.is_dead_here(here) || process == here);
+    let held_by = match until {
+        Some(until) if !identity.is_empty() && !dead && until > now => Some(Holder {
+            who: process
+                .map_or_else(|| identity.to_owned(), |p| format!("host {}, process {}", p.host, p.pid)),
+            until,
+        }),
+        _ => None,
+    };
+    let annotation = |key: &str| live["metadata"]["annotations"][key].as_str().map(str::to_owned);
+    let intent = || {
+        Some(Intent {
+            cluster_arn: annotation("eksconnect/cluster-arn")?,
+            request_token: annotation("eksconnect/request-token")?,
+            cluster_uid: annotation("eksconnect/cluster-uid")?,
+            started_at: annotation("eksconnect/started-at")?.parse().ok()?,
+        })
+    };
+    LeaseFacts {
+        resource_version: live["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned(),
+        held_by,
+        intent: intent(),
+    }
+}
+
+fn body(namespace: &str, holder: &str, intent: &Intent, version: Option<&str>) -> Value {
+    let now = micro_time(Timestamp::now());
+    let mut lease = json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": NAME,
+            "namespace": namespace,
+            "labels": {
+                "app.kubernetes.io/managed-by": "eksconnect",
+                "app.kubernetes.io/part-of": "eks-connector",
+            },
+            "annotations": {
+                "eksconnect/cluster-arn": intent.cluster_arn,
+                "eksconnect/request-token": intent.request_token,
+                "eksconnect/cluster-uid": intent.cluster_uid,
+                "eksconnect/started-at": intent.started_at.to_string(),
+            },
+        },
+        "spec": {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": DURATION_SECONDS,
+            "acquireTime": now,
+            "renewTime": now,
+        },
+    });
+    if let Some(version) = version {
+        lease["metadata"]["resourceVersion"] = json!(version);
+    }
+    lease
+}
+
+impl Connected {
+    pub(super) async fn read_lease(&self, namespace: &str) -> Result<Option<LeaseFacts>, Failure> {
+        let lease = reference(namespace);
+        let Some(answer) = self.get(&operation("get", &lease), &lease.path()).await? else { return Ok(None) };
+        Ok(Some(facts(&answer.json()?, Timestamp::now(), &Process::this())))
+    }
+
+    pub(super) async fn take_lease(
+        &self,
+        namespace: &str,
+        seen: Option<&str>,
+        intent: &Intent,
+    ) -> Result<Arc<dyn HeldLease>, Failure> {
+        let lease = reference(namespace);
+        let holder = Process::this().identity();
+        let content = Some(Content::json(&body(namespace, &holder, intent, seen)));
+        let answer = match seen {
+            Some(_) => self.call(&operation("update", &lease), Method::PUT, &lease.path(), content).await,
+            None => {
+                self.call(&operation("create", &lease), Method::POST, &lease.collection_path(), content).await
+            }
+        };
+        let live = match answer {
+            Ok(answer) => answer.json()?,
+            // A repeated request may find what the lost one did.
+            Err(conflict) if conflict.kind == FailureKind::Conflict => {
+                let live = match self.get(&operation("get", &lease), &lease.path()).await? {
+                    Some(answer) => answer.json()?,
+                    None => return Err(conflict),
+                };
+                let mine = live["spec"]["holderIdentity"] == holder.as_str()
+                    && live["metadata"]["annotations"]["eksconnect/request-token"]
+                        == intent.request_token.as_str();
+                if !mine {
+                    return Err(conflict);
+                }
+                live
+            }
+            Err(failure) => return Err(failure),
+        };
+        let version = live["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+        let held = Arc::new(Held {
+            connected: self.clone(),
+            lease,
+            uid: live["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
+            made: seen.is_none(),
+            live: Mutex::new(Some(live)),
+            renewal: std::sync::Mutex::new(None),
+        });
+        tracing::debug!("holding the Lease at version {version}");
+        let renewal = tokio::spawn(renew(Arc::downgrade(&held)));
+        held.renewal.lock().unwrap_or_else(PoisonError::into_inner).replace(renewal);
+        Ok(held)
+    }
+}
+
+struct Held {
+    connected: Connected,
+    lease: ObjectRef,
+    uid: String,
+    made: bool,
+    /// As last written; `None` once it is given back or lost.
+    live: Mutex<Option<Value>>,
+    renewal: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Held {
+    /// Writes the Lease anew, changed by `change`; one request at a time.
+    async fn write(&self, change: impl FnOnce(&mut Value), keep: bool) -> Result<(), Failure> {
+        let mut live = self.live.lock().await;
+        let Some(mut lease) = live.clone() else { return Ok(()) };
+        change(&mut lease["spec"]);
+        let content = Some(Content::json(&lease));
+        let answer = self
+            .connected
+            .call(&operation("update", &self.lease), Method::PUT, &self.lease.path(), content)
+            .await;
+        match answer {
+            Ok(answer) if keep => *live = Some(answer.json()?),
+            Ok(_) => *live = None,
+            Err(failure) => {
+                if failure.kind == FailureKind::Conflict || failure.kind == FailureKind::NotFound {
+                    *live = None;
+                }
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It is asleep: while it writes it holds this value alive.
+        if let Some(task) = self.renewal.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+/// Renews while the Lease is held. One missed renewal is of no account: two more fit into its duration.
+async fn renew(held: Weak<Held>) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let Some(held) = held.upgrade() else { return };
+        let renewed = held.write(|spec| spec["renewTime"] = json!(micro_time(Timestamp::now())), true).await;
+        if let Err(failure) = renewed {
+            tracing::debug!("the Lease could not be renewed: {failure}");
+        }
+    }
+}
+
+impl HeldLease for Held {
+    fn release(&self) -> Reply<'_, ()> {
+        // A renewal in flight is finished first: both take the lock.
+        Box::pin(async { self.write(|spec| spec["holderIdentity"] = json!(""), false).await })
+    }
+
+    fn discard(&self) -> Reply<'_, ()> {
+        Box::pin(async {
+            if !self.made {
+                return self.release().await;
+            }
+            *self.live.lock().await = None;
+            self.connected.delete_object(&self.lease, &self.uid).await
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(holder: &str, renewed: Timestamp) -> Value {
+        let intent = Intent {
+            cluster_arn: "arn".into(),
+            request_token: "token".into(),
+            cluster_uid: "uid".into(),
+            started_at: Timestamp::UNIX_EPOCH,
+        };
+        let mut lease = body("ns", holder, &intent, Some("7"));
+        lease["spec"]["renewTime"] = json!(micro_time(renewed));
+        lease
+    }
+
+    #[test]
+    fn who_holds_it() {
+        let here = Process::this();
+        let now = Timestamp::now();
+        let ago = |seconds| now - SignedDuration::from_secs(seconds);
+        let process = |host: &str, boot: &str, pid: &str, start: &str| {
+            Process { host: host.into(), boot: boot.into(), pid: pid.into(), start: start.into() }.identity()
+        };
+        let held = |holder: &str, renewed| facts(&live(holder, renewed), now, &here).held_by.is_some();
+
+        assert!(held(&process("other", "b", "1", "1"), ago(5)), "another host's, fresh");
+        assert!(!held(&process("other", "b", "1", "1"), ago(31)), "another host's, expired");
+        assert!(
+            !held(&process(&here.host, &here.boot, &here.pid, "1"), ago(5)),
+            "an earlier process of that id"
+        );
+        let init = start_of("1").unwrap();
+        assert!(held(&process(&here.host, &here.boot, "1", &init), ago(5)), "a living process of this host");
+        assert!(
+            !held(&process(&here.host, &here.boot, "1", &init), ago(31)),
+            "living, but it stopped renewing"
+        );
+        assert!(!held(&here.identity(), ago(5)), "our own");
+        assert!(!held("", ago(5)), "released");
+        assert!(held("somebody", ago(5)), "not of our form");
+    }
+
+    #[test]
+    fn the_intent_reads_back() {
+        let facts = facts(&live("x", Timestamp::now()), Timestamp::now(), &Process::this());
+        assert_eq!(facts.resource_version, "7");
+        assert_eq!(facts.intent.unwrap().request_token, "token");
+    }
+}

@@ -1,0 +1,88 @@
+//! The one place that touches Secrets. It yields ids; the activation code passes through it in one direction only.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::future::try_join_all;
+use http::Method;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::api::{Content, operation};
+use super::client::Connected;
+use super::port::{ACTIVATION_MANAGER, applied};
+use crate::manifest::{self, ACTIVATION_SECRET, Object, ObjectKind, ObjectRef};
+use crate::ports::{Applied, Failure};
+use crate::registration::activation::Activation;
+use crate::registration::observe::mark_of;
+use crate::registration::observed::ActivationSecretFacts;
+
+fn secret(namespace: &str, name: &str) -> ObjectRef {
+    ObjectRef::new(ObjectKind::Secret, namespace, name)
+}
+
+impl Connected {
+    pub(super) async fn read_activation_secret(
+        &self,
+        namespace: &str,
+    ) -> Result<Option<ActivationSecretFacts>, Failure> {
+        let secret = secret(namespace, ACTIVATION_SECRET);
+        let Some(answer) = self.get(&operation("get", &secret), &secret.path()).await? else {
+            return Ok(None);
+        };
+        let live = answer.json()?;
+        let value = decoded(&live["data"]["code"]);
+        let spent = value
+            .as_deref()
+            .is_none_or(|value| value.is_empty() || value == manifest::spent_mark().as_bytes());
+        Ok(Some(ActivationSecretFacts { mark: mark_of(&live["metadata"]), holds_code: !spent }))
+    }
+
+    pub(super) async fn write_activation(
+        &self,
+        object: &Object,
+        activation: &Activation,
+    ) -> Result<Applied, Failure> {
+        let mut body = object.body.clone();
+        body["data"] = json!({ "code": STANDARD.encode(activation.code.expose_secret()) });
+        let path = format!("{}?fieldManager={ACTIVATION_MANAGER}&force=true", object.reference.path());
+        let answer = self
+            .call(&operation("patch", &object.reference), Method::PATCH, &path, Some(Content::apply(&body)))
+            .await?;
+        applied(&answer)
+    }
+
+    pub(super) async fn spend_activation(&self, namespace: &str) -> Result<(), Failure> {
+        let secret = secret(namespace, ACTIVATION_SECRET);
+        let patch = json!({ "data": { "code": STANDARD.encode(manifest::spent_mark()) } });
+        let path = format!("{}?fieldManager={ACTIVATION_MANAGER}", secret.path());
+        self.call(&operation("patch", &secret), Method::PATCH, &path, Some(Content::merge_patch(&patch)))
+            .await
+            .map(drop)
+    }
+
+    /// State Secrets hold a private key; of each only `connector-config` is looked at, and of that the activation's id.
+    pub(super) async fn read_states(
+        &self,
+        namespace: &str,
+        replicas: u32,
+    ) -> Result<BTreeMap<u32, String>, Failure> {
+        let reads = (0..replicas).map(|ordinal| async move {
+            let secret = secret(namespace, &manifest::state_secret(ordinal));
+            let Some(answer) = self.get(&operation("get", &secret), &secret.path()).await? else {
+                return Ok(None);
+            };
+            let live = answer.json()?;
+            let config: Option<Value> = decoded(&live["data"]["connector-config"])
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let id = config.and_then(|config| config["activationId"].as_str().map(str::to_owned));
+            Ok::<_, Failure>(id.map(|id| (ordinal, id)))
+        });
+        Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+    }
+}
+
+fn decoded(value: &Value) -> Option<Vec<u8>> {
+    STANDARD.decode(value.as_str()?).ok()
+}

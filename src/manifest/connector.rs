@@ -1,0 +1,286 @@
+//! The connector's objects. They differ from the official manifest where that is unsafe or wrong; docs/security.md says
+//! where and why.
+
+use jiff::Timestamp;
+use k8s_openapi::Resource;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, PodSpec, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, Subject};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Object, ObjectKind, ObjectRef};
+
+/// Name of the StatefulSet, as of the official manifest.
+pub const STATEFUL_SET: &str = "eks-connector";
+
+/// Name of the Secret that holds the activation code under the key `code`, as of the official manifest.
+pub const ACTIVATION_SECRET: &str = "eks-connector-activation-config";
+
+/// The first Kubernetes minor version (1.x) whose PodDisruptionBudget knows `unhealthyPodEvictionPolicy`. To an older
+/// server, server-side apply of it is an error.
+const UNHEALTHY_POD_EVICTION_POLICY_SINCE: u32 = 26;
+
+/// What the objects depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the connector lives.
+    pub namespace: String,
+    /// The Region that the agent registers in.
+    pub region: String,
+    /// How many agents.
+    pub replicas: u32,
+    /// The API server's minor version (1.x).
+    pub server_minor: u32,
+}
+
+/// The namespace, saying whose it is once that is known.
+pub fn namespace(settings: &Settings, registration: Option<&RegistrationMark<'_>>) -> Object {
+    let mut namespace: Namespace = template(include_str!("../../templates/connector/namespace.yaml"));
+    namespace.metadata.name = Some(settings.namespace.clone());
+    let object = object(ObjectKind::Namespace, settings, &namespace);
+    match registration {
+        Some(mark) => object.with_metadata("annotations", &mark.annotations()),
+        None => object,
+    }
+}
+
+/// Which registration an object belongs to, as annotations.
+#[derive(Clone, Debug)]
+pub struct RegistrationMark<'a> {
+    /// The registration's ARN.
+    pub cluster_arn: &'a str,
+    /// Its activation.
+    pub activation_id: &'a str,
+    /// When EKS made it.
+    pub registered_at: String,
+}
+
+impl<'a> RegistrationMark<'a> {
+    /// A mark for the registration that EKS made at `created_at`.
+    pub fn new(cluster_arn: &'a str, activation_id: &'a str, created_at: Timestamp) -> Self {
+        Self { cluster_arn, activation_id, registered_at: created_at.to_string() }
+    }
+
+    fn annotations(&self) -> [(&'static str, &str); 3] {
+        [
+            ("eksconnect/cluster-arn", self.cluster_arn),
+            ("eksconnect/activation-id", self.activation_id),
+            ("eksconnect/registered-at", &self.registered_at),
+        ]
+    }
+}
+
+/// Everything but the namespace, the activation Secret and the StatefulSet: what needs no registration.
+pub fn base_objects(settings: &Settings) -> Vec<Object> {
+    let account: ServiceAccount = template(include_str!("../../templates/connector/service-account.yaml"));
+    let mut state_role: Role = template(include_str!("../../templates/connector/state-role.yaml"));
+    for rule in state_role.rules.iter_mut().flatten().filter(|rule| rule.resource_names.is_some()) {
+        rule.resource_names = Some((0..settings.replicas).map(state_secret).collect());
+    }
+    let mut state_binding: RoleBinding =
+        template(include_str!("../../templates/connector/state-role-binding.yaml"));
+    place_subjects(&mut state_binding.subjects, settings);
+    let version_role: ClusterRole =
+        template(include_str!("../../templates/connector/version-cluster-role.yaml"));
+    let mut version_binding: ClusterRoleBinding =
+        template(include_str!("../../templates/connector/version-cluster-role-binding.yaml"));
+    place_subjects(&mut version_binding.subjects, settings);
+    let config: ConfigMap = template(include_str!("../../templates/connector/agent-config-map.yaml"));
+    let network: NetworkPolicy = template(include_str!("../../templates/connector/network-policy.yaml"));
+
+    let mut objects = vec![
+        object(ObjectKind::ServiceAccount, settings, &account),
+        object(ObjectKind::Role, settings, &state_role),
+        object(ObjectKind::RoleBinding, settings, &state_binding),
+        object(ObjectKind::ClusterRole, settings, &version_role),
+        object(ObjectKind::ClusterRoleBinding, settings, &version_binding),
+        object(ObjectKind::ConfigMap, settings, &config),
+        object(ObjectKind::NetworkPolicy, settings, &network),
+    ];
+    // With one replica a budget of one would block nothing, and with none unavailable it would block every drain.
+    if settings.replicas > 1 {
+        let mut budget: PodDisruptionBudget =
+            template(include_str!("../../templates/connector/pod-disruption-budget.yaml"));
+        if let Some(spec) =
+            budget.spec.as_mut().filter(|_| settings.server_minor < UNHEALTHY_POD_EVICTION_POLICY_SINCE)
+        {
+            spec.unhealthy_pod_eviction_policy = None;
+        }
+        objects.push(object(ObjectKind::PodDisruptionBudget, settings, &budget));
+    }
+    objects
+}
+
+/// The agents. The activation's id is part of the pod template: another activation rolls out new pods.
+pub fn stateful_set(settings: &Settings, activation_id: &str) -> Object {
+    let mut set: StatefulSet = template(include_str!("../../templates/connector/stateful-set.yaml"));
+    if let Some(spec) = set.spec.as_mut() {
+        spec.replicas = Some(i32::try_from(settings.replicas).unwrap_or(i32::MAX));
+        if let Some(pod) = spec.template.spec.as_mut() {
+            for container in containers(pod) {
+                for variable in container.env.iter_mut().flatten() {
+                    match variable.name.as_str() {
+                        "EKS_ACTIVATION_ID" => variable.value = Some(activation_id.to_owned()),
+                        "EKS_AGENT_REGION" => variable.value = Some(settings.region.clone()),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    object(ObjectKind::StatefulSet, settings, &set)
+}
+
+fn containers(pod: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
+    pod.init_containers.iter_mut().flatten().chain(&mut pod.containers)
+}
+
+/// The activation Secret without its value: the adapter that may see the code adds that.
+pub fn activation_secret(settings: &Settings, mark: &RegistrationMark<'_>) -> Object {
+    let reference = ObjectRef::new(ObjectKind::Secret, &settings.namespace, ACTIVATION_SECRET);
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": ACTIVATION_SECRET, "namespace": settings.namespace },
+        "type": "Opaque",
+    });
+    labelled(Object { reference, body }).with_metadata("annotations", &mark.annotations())
+}
+
+/// What stands in the activation Secret in place of a code that every replica has used. Not a code: EKS' codes have at
+/// least 20 characters (SSM `RegisterManagedInstance`, ActivationCode).
+pub fn spent_mark() -> &'static str {
+    "spent"
+}
+
+/// The Secret in which the replica of that ordinal keeps its state.
+pub fn state_secret(ordinal: u32) -> String {
+    format!("eks-connector-state-{ordinal}")
+}
+
+/// Selects the agents' pods.
+pub fn agent_selector() -> &'static str {
+    "app=eks-connector"
+}
+
+fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Settings) {
+    for subject in subjects.iter_mut().flatten() {
+        subject.namespace = Some(settings.namespace.clone());
+    }
+}
+
+/// Reads an embedded template.
+#[expect(
+    clippy::expect_used,
+    reason = "the templates are part of the binary, and a test renders every one of them"
+)]
+fn template<T: DeserializeOwned>(yaml: &str) -> T {
+    serde_yaml::from_str(yaml).expect("an embedded template is valid")
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "Kubernetes' types serialise to JSON, and a test renders every object"
+)]
+fn object<T: Resource + Serialize>(kind: ObjectKind, settings: &Settings, typed: &T) -> Object {
+    let mut body = serde_json::to_value(typed).expect("a Kubernetes object serialises");
+    let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let reference = ObjectRef::new(kind, &settings.namespace, &name);
+    if let Some(namespace) = &reference.namespace {
+        body["metadata"]["namespace"] = Value::String(namespace.clone());
+    }
+    labelled(Object { reference, body })
+}
+
+fn labelled(object: Object) -> Object {
+    object.with_metadata(
+        "labels",
+        &[("app.kubernetes.io/managed-by", "eksconnect"), ("app.kubernetes.io/part-of", "eks-connector")],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings { namespace: "elsewhere".into(), region: "eu-west-1".into(), replicas: 2, server_minor: 36 }
+    }
+
+    fn all(settings: &Settings) -> Vec<Object> {
+        let mark = RegistrationMark::new("arn:x", "id-1", Timestamp::UNIX_EPOCH);
+        let mut objects = base_objects(settings);
+        objects.push(namespace(settings, Some(&mark)));
+        objects.push(stateful_set(settings, "id-1"));
+        objects.push(activation_secret(settings, &mark));
+        objects
+    }
+
+    #[test]
+    fn every_object_is_labelled_and_in_the_chosen_namespace() {
+        for object in all(&settings()) {
+            let metadata = &object.body["metadata"];
+            assert_eq!(
+                metadata["labels"]["app.kubernetes.io/managed-by"], "eksconnect",
+                "{}",
+                object.reference
+            );
+            assert_eq!(object.body["kind"], object.reference.kind.name());
+            assert_eq!(object.body["apiVersion"], object.reference.kind.api_version());
+            if object.reference.kind == ObjectKind::Namespace {
+                assert_eq!(metadata["name"], "elsewhere");
+            } else if !object.reference.kind.is_cluster_scoped() {
+                assert_eq!(metadata["namespace"], "elsewhere", "{}", object.reference);
+            }
+            assert!(
+                !object.body.to_string().contains("\"namespace\":\"eks-connector\""),
+                "{}",
+                object.reference
+            );
+        }
+    }
+
+    #[test]
+    fn the_state_role_names_exactly_the_replicas_secrets() {
+        for replicas in [1, 2, 5] {
+            let objects = base_objects(&Settings { replicas, ..settings() });
+            let role = objects.iter().find(|object| object.reference.kind == ObjectKind::Role).unwrap();
+            let names: Vec<_> = (0..replicas).map(state_secret).collect();
+            assert_eq!(role.body["rules"][0]["resourceNames"], json!(names));
+            assert_eq!(role.body["rules"][1]["verbs"], json!(["create"]));
+        }
+    }
+
+    #[test]
+    fn the_budget_depends_on_replicas_and_version() {
+        let budget = |settings: &Settings| {
+            base_objects(settings)
+                .into_iter()
+                .find(|object| object.reference.kind == ObjectKind::PodDisruptionBudget)
+        };
+        assert!(budget(&Settings { replicas: 1, ..settings() }).is_none());
+        let new = budget(&settings()).unwrap();
+        assert_eq!(new.body["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+        let old = budget(&Settings { server_minor: 25, ..settings() }).unwrap();
+        assert_eq!(old.body["spec"].get("unhealthyPodEvictionPolicy"), None);
+    }
+
+    #[test]
+    fn the_code_reaches_the_init_container_only_by_reference() {
+        let set = stateful_set(&settings(), "id-1");
+        let pod = &set.body["spec"]["template"]["spec"];
+        let environment = pod["initContainers"][0]["env"].as_array().unwrap();
+        let code = environment.iter().find(|variable| variable["name"] == "EKS_ACTIVATION_CODE").unwrap();
+        assert_eq!(code.get("value"), None);
+        assert_eq!(code["valueFrom"]["secretKeyRef"]["name"], ACTIVATION_SECRET);
+        let id = environment.iter().find(|variable| variable["name"] == "EKS_ACTIVATION_ID").unwrap();
+        assert_eq!(id["value"], "id-1");
+        for container in pod["containers"].as_array().unwrap() {
+            assert!(!container.to_string().contains("ACTIVATION"), "{container}");
+        }
+    }
+}

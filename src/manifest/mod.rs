@@ -1,0 +1,13 @@
+//! What eksconnect applies to a cluster and gives to IAM: `templates/` and `policies/`, embedded, rendered as typed
+//! objects. No input or output.
+
+mod connector;
+mod object;
+mod policy;
+
+pub use connector::{
+    ACTIVATION_SECRET, RegistrationMark, STATEFUL_SET, Settings, activation_secret, agent_selector,
+    base_objects, namespace, spent_mark, state_secret, stateful_set,
+};
+pub use object::{Object, ObjectKind, ObjectRef};
+pub use policy::{AGENT_PERMISSIONS, AGENT_TRUST, equivalent, trusts_ssm};

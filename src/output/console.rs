@@ -1,0 +1,162 @@
+//! Where to print and how.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice as StreamColor};
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::cli::{ColorChoice, Format, GlobalArgs};
+use crate::environment;
+use crate::error::{Code, Error};
+
+/// Bold.
+pub(super) const BOLD: Style = Style::new().bold();
+/// For what is well.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// For what failed.
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// For what deserves attention.
+pub(super) const NOTE: Style = AnsiColor::Yellow.on_default();
+/// For what need not be read.
+pub(super) const DIM: Style = Style::new().dimmed();
+
+/// Where to print and how.
+#[derive(Clone, Debug)]
+pub struct Console {
+    format: Format,
+    color: ColorChoice,
+    quiet: bool,
+    verbosity: u8,
+    live: bool,
+}
+
+impl Console {
+    /// As the options and the environment say.
+    pub fn new(global: &GlobalArgs) -> Self {
+        let terminal = io::stderr().is_terminal() && !environment::terminal_is_dumb();
+        Self {
+            format: global.output,
+            color: global.color,
+            quiet: global.quiet,
+            verbosity: global.verbose,
+            // Log lines and a live display would overwrite each other.
+            live: terminal && !global.quiet && global.verbose == 0,
+        }
+    }
+
+    /// For when the options could not be read.
+    pub fn plain(format: Format) -> Self {
+        Self { format, color: ColorChoice::Never, quiet: true, verbosity: 0, live: false }
+    }
+
+    /// The format of results.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether standard error is a terminal that can be redrawn.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Whether progress may be shown at all.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether technical causes are shown.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity > 0
+    }
+
+    /// Whether standard error is coloured.
+    pub fn colors_progress(&self) -> bool {
+        self.stream_color(AutoStream::choice(&io::stderr())) != StreamColor::Never
+    }
+
+    fn stream_color(&self, found: StreamColor) -> StreamColor {
+        match self.color {
+            ColorChoice::Auto => found,
+            ColorChoice::Always => StreamColor::Always,
+            ColorChoice::Never => StreamColor::Never,
+        }
+    }
+
+    /// A line of progress, unless `--quiet`.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            self.write_stderr(line);
+        }
+    }
+
+    /// A line that even `--quiet` shows.
+    pub fn write_stderr(&self, line: &str) {
+        let choice = self.stream_color(AutoStream::choice(&io::stderr()));
+        write_line(&mut AutoStream::new(io::stderr(), choice), line);
+    }
+
+    /// The result, for people.
+    pub fn result(&self, text: &str) {
+        let choice = self.stream_color(AutoStream::choice(&io::stdout()));
+        write_line(&mut AutoStream::new(io::stdout(), choice), text);
+    }
+
+    /// The result, as the one document of `-o json|yaml`.
+    pub fn document(&self, document: &impl Serialize) {
+        let text = match self.format {
+            Format::Yaml => serde_yaml::to_string(document).map_err(|error| error.to_string()),
+            Format::Json | Format::Text => {
+                serde_json::to_string_pretty(document).map_err(|error| error.to_string())
+            }
+        };
+        match text {
+            Ok(text) => write_line(&mut io::stdout().lock(), text.trim_end()),
+            Err(why) => self.write_stderr(&format!("the result could not be written: {why}")),
+        }
+    }
+
+    /// A page of the documentation.
+    pub fn page(&self, page: &str) {
+        self.result(page.trim_end());
+    }
+
+    /// An error: in words on standard error, with `-o json|yaml` as the document on standard output.
+    pub fn error(&self, error: &Error) {
+        match self.format {
+            Format::Text => self.write_stderr(&super::error::text(error, self.is_verbose())),
+            Format::Json | Format::Yaml => self.document(&super::document::error(error)),
+        }
+    }
+
+    /// Starts logging, if asked for: only our own targets, for the AWS SDK and kube log whole bodies.
+    pub fn start_logging(&self) {
+        let level = match self.verbosity {
+            0 => return,
+            1 => Level::DEBUG,
+            _ => Level::TRACE,
+        };
+        let own = Targets::new().with_target("eksconnect", level);
+        let layer = fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(self.colors_progress())
+            .with_target(false)
+            .without_time()
+            .with_filter(own);
+        if tracing_subscriber::registry().with(layer).try_init().is_err() {
+            self.write_stderr(&format!("{}: logging was started before", Code::INTERNAL));
+        }
+    }
+}
+
+/// Somebody who closes the pipe does not want to read the rest; there is nobody to tell either.
+fn write_line(to: &mut impl Write, line: &str) {
+    if writeln!(to, "{line}").and_then(|()| to.flush()).is_err() {
+        tracing::trace!("nobody reads the output");
+    }
+}

@@ -1,0 +1,104 @@
+//! Results and errors as documents: `apiVersion: eksconnect/v1` and a `kind`. Fields are only ever added
+//! (docs/schemas).
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::registration::register::{Preview, Registered};
+
+const API_VERSION: &str = "eksconnect/v1";
+
+/// An error.
+pub(super) fn error(error: &Error) -> Value {
+    let facts: Vec<Value> =
+        error.facts.iter().map(|fact| json!({ "label": fact.label, "text": fact.text })).collect();
+    let remains: Vec<Value> = error
+        .remains
+        .iter()
+        .map(|remains| json!({ "what": remains.what, "removeWith": remains.remove_with }))
+        .collect();
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "Error",
+        "code": error.code.to_string(),
+        "message": error.message,
+        "exitCode": error.exit_code(),
+        "facts": facts,
+        "remains": remains,
+    })
+}
+
+/// Where a command works.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Place<'a> {
+    pub(super) context: &'a str,
+    pub(super) server: &'a str,
+}
+
+/// A registration that was made, continued or found as it should be.
+pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
+    let (desired, observed) = (&ended.desired, &ended.observed);
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "RegisterResult",
+        "changed": ended.changed,
+        "active": ended.active,
+        "tookSeconds": ended.took.as_secs_f64(),
+        "done": ended.done,
+        "registration": {
+            "name": desired.name.as_str(),
+            "arn": desired.arn,
+            "account": observed.caller.account,
+            "region": observed.region,
+            "provider": desired.provider.as_str(),
+        },
+        "cluster": {
+            "context": place.context,
+            "server": place.server,
+            "version": observed.cluster.version,
+            "uid": observed.cluster.uid,
+            "namespace": desired.settings.namespace,
+        },
+        "unverified": observed.unverified,
+    })
+}
+
+/// A plan.
+pub(super) fn plan(preview: &Preview, place: &Place<'_>) -> Value {
+    let (desired, observed) = (&preview.desired, &preview.observed);
+    let steps: Vec<Value> = preview
+        .plan
+        .plan
+        .iter()
+        .map(|(_, planned)| {
+            let mut step = json!({
+                "action": planned.step.describe(),
+                "changes": planned.step.is_write(),
+            });
+            if let Some(object) = planned.step.object() {
+                step["object"] = json!({
+                    "kind": object.kind.name(),
+                    "apiVersion": object.kind.api_version(),
+                    "namespace": object.namespace,
+                    "name": object.name,
+                });
+            }
+            step
+        })
+        .collect();
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "RegisterPlan",
+        "account": observed.caller.account,
+        "region": observed.region,
+        "context": place.context,
+        "server": place.server,
+        "registration": desired.arn,
+        "provider": desired.provider.as_str(),
+        "changes": preview.plan.plan.iter().any(|(_, planned)| planned.step.is_write()),
+        "steps": steps,
+        "notes": preview.plan.notes,
+        "unverified": observed.unverified,
+    })
+}

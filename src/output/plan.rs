@@ -1,0 +1,64 @@
+//! A plan in words.
+
+use super::console::{BOLD, DIM, GOOD, NOTE};
+use crate::registration::observed::ObjectState;
+use crate::registration::register::Preview;
+use crate::registration::step::{OnceRegistered, SERVICE_LINKED_ROLE, Step};
+
+/// What executing the plan would do.
+pub(super) fn text(preview: &Preview, context: &str) -> String {
+    let (desired, observed) = (&preview.desired, &preview.observed);
+    let name = &desired.name;
+    let add = |what: String| format!("  {GOOD}+{GOOD:#} {what}");
+    let change = |what: String| format!("  {NOTE}~{NOTE:#} {what}");
+    let mut account = Vec::new();
+    let mut cluster = Vec::new();
+    let mut waits = false;
+    for (_, planned) in preview.plan.plan.iter() {
+        match &planned.step {
+            Step::CreateServiceLinkedRole => account.push(add(format!("role         {SERVICE_LINKED_ROLE}"))),
+            Step::CreateAgentRole { name } => {
+                account.push(add(format!("role         {name} (trust ssm.amazonaws.com)")));
+            }
+            Step::PutAgentPolicy { role } => {
+                account.push(add(format!("policy       inline, of role {role}")));
+            }
+            Step::Discard { name } => account.push(format!("  {NOTE}-{NOTE:#} registration {name}")),
+            Step::Register(new) => account.push(add(format!("registration {} ({})", new.name, new.provider))),
+            Step::Apply(object) => {
+                let line = object.reference.to_string();
+                cluster.push(match observed.state_of(&object.reference) {
+                    ObjectState::Differs => change(line),
+                    ObjectState::Absent | ObjectState::Same => add(line),
+                });
+            }
+            Step::ApplyOnceRegistered(OnceRegistered::StatefulSet) => {
+                let line = format!("StatefulSet {}/eks-connector", desired.settings.namespace);
+                cluster.push(if observed.has_agents() { change(line) } else { add(line) });
+            }
+            // The Secret comes with the registration, and the Lease is a tool and no result.
+            Step::ApplyOnceRegistered(OnceRegistered::Namespace)
+            | Step::HoldLease { .. }
+            | Step::SpendCode => {}
+            Step::AwaitActive { .. } => waits = true,
+        }
+    }
+    if account.is_empty() && cluster.is_empty() && !waits {
+        return format!("{name} is as it should be; nothing would change.");
+    }
+    let mut out = Vec::new();
+    if !account.is_empty() {
+        out.push(format!(
+            "{BOLD}Would change in account {}, {}:{BOLD:#}",
+            observed.caller.account, observed.region
+        ));
+        out.append(&mut account);
+    }
+    if !cluster.is_empty() {
+        out.push(format!("{BOLD}Would change in cluster {context}:{BOLD:#}"));
+        out.append(&mut cluster);
+    }
+    let wait = if waits { "Would wait until ACTIVE. " } else { "" };
+    out.push(format!("{DIM}{wait}Nothing was changed.{DIM:#}"));
+    out.join("\n")
+}

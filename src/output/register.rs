@@ -1,0 +1,216 @@
+//! What `register` shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use super::console::{BOLD, Console, NOTE};
+use super::document::{self, Place};
+use super::lines::{Lines, seconds};
+use crate::cli::Format;
+use crate::error::{Code, Error, Kind};
+use crate::plan::{Event, Reporter, StepId};
+use crate::registration::desired::Desired;
+use crate::registration::observed::{NodeFacts, Observed};
+use crate::registration::planner::RegisterPlan;
+use crate::registration::register::{Preview, Registered, Show};
+use crate::registration::request::RegisterRequest;
+use crate::registration::step::{SERVICE_LINKED_ROLE, Step, Topic};
+
+/// Shows a run of `register`.
+pub struct RegisterView {
+    console: Console,
+    lines: Lines,
+    name: String,
+    provider_asked_for: bool,
+    wait: Option<std::time::Duration>,
+    context: String,
+    server: String,
+    /// Steps that began and have not ended.
+    running: Mutex<BTreeMap<StepId, Step>>,
+}
+
+impl RegisterView {
+    /// For a request, in a place.
+    pub fn new(console: &Console, request: &RegisterRequest, context: &str, server: &str) -> Self {
+        Self {
+            console: console.clone(),
+            lines: Lines::new(console),
+            name: request.name.to_string(),
+            provider_asked_for: request.provider.is_some(),
+            wait: request.wait,
+            context: context.to_owned(),
+            server: server.to_owned(),
+            running: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { context: &self.context, server: &self.server }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<StepId, Step>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A plan that is not executed.
+    pub fn preview(&self, preview: &Preview) {
+        match self.console.format() {
+            Format::Text => {
+                self.header(&preview.desired, &preview.observed, &preview.plan);
+                self.console.result(&super::plan::text(preview, &self.context));
+            }
+            Format::Json | Format::Yaml => self.console.document(&document::plan(preview, &self.place())),
+        }
+    }
+
+    /// The first signal came.
+    pub fn stopping(&self) {
+        self.lines.say("Interrupted: finishing the requests in flight (interrupt again to end at once).");
+    }
+
+    /// The run ended: nothing is drawn any more.
+    pub fn end(&self) {
+        self.lines.end();
+    }
+
+    /// The second signal came.
+    pub fn ended_at_once(&self) -> Error {
+        self.lines.end();
+        let in_flight: Vec<String> = self.running().values().map(Step::describe).collect();
+        let in_flight = if in_flight.is_empty() { "nothing".to_owned() } else { in_flight.join(", ") };
+        Error::new(
+            Code::INTERRUPTED,
+            Kind::Interrupted,
+            format!("registering {} was ended at once", self.name),
+        )
+        .fact("state", format!("in flight, with an effect that is not known: {in_flight}"))
+        .fix("run the same command again: it finds out what was done, and continues")
+    }
+
+    /// The run ended well.
+    pub fn registered(&self, ended: &Registered) {
+        if self.console.format() != Format::Text {
+            return self.console.document(&document::registered(ended, &self.place()));
+        }
+        let name = &self.name;
+        let text = match (ended.changed, ended.active) {
+            (false, true) => {
+                format!("{BOLD}{name}{BOLD:#} is ACTIVE and everything is as it should be; nothing to do.")
+            }
+            (false, false) => {
+                format!("{BOLD}{name}{BOLD:#} is registered and not ACTIVE yet; nothing to do.")
+            }
+            (true, true) => format!("{BOLD}{name}{BOLD:#} is ACTIVE after {}.", seconds(ended.took)),
+            (true, false) => format!(
+                "{BOLD}{name}{BOLD:#} is registered; its agents are starting.\nTo wait until it is ACTIVE, and to have \
+                 the used activation code removed:\n  eksconnect register --name {name}"
+            ),
+        };
+        self.console.say("");
+        self.console.result(&text);
+    }
+
+    fn header(&self, desired: &Desired, observed: &Observed, plan: &RegisterPlan) {
+        let caller =
+            observed.caller.arn.rsplit_once(':').map_or(observed.caller.arn.as_str(), |(_, name)| name);
+        let account = format!("{} as {caller}", observed.caller.account);
+        let cluster = &observed.cluster;
+        let nodes = cluster.nodes.as_deref().map(describe_nodes).unwrap_or_default();
+        let because =
+            if self.provider_asked_for { "as asked".to_owned() } else { cluster.provider.because.clone() };
+        for line in [
+            format!("{BOLD}Account{BOLD:#}   {account:<36}  {BOLD}Region{BOLD:#}  {}", observed.region),
+            format!(
+                "{BOLD}Cluster{BOLD:#}   {}  {}  Kubernetes {}{nodes}",
+                self.context,
+                self.server,
+                cluster.version.trim_start_matches('v')
+            ),
+            format!("{BOLD}Provider{BOLD:#}  {} ({because})", desired.provider),
+        ] {
+            self.lines.say(&line);
+        }
+        for note in plan.notes.iter().chain(&observed.unverified) {
+            self.note(note);
+        }
+        self.lines.say("");
+    }
+
+    fn announce(&self, desired: &Desired, observed: &Observed, plan: &RegisterPlan) {
+        let name = desired.name.as_str();
+        for topic in Topic::ALL {
+            let steps = plan.plan.iter().filter(|(_, planned)| planned.step.topic() == Some(topic)).count();
+            let subject = match topic {
+                Topic::ServiceLinkedRole => SERVICE_LINKED_ROLE,
+                Topic::AgentRole => desired.role.name(),
+                Topic::Registration => name,
+                Topic::Objects => desired.settings.namespace.as_str(),
+                Topic::Agent => "",
+            };
+            match (steps, topic) {
+                (0, Topic::Agent) => {}
+                (0, Topic::ServiceLinkedRole) if observed.service_linked_role.is_none() => {}
+                (0, Topic::Objects) => self.lines.settled(topic, subject, "in order"),
+                (0, _) => self.lines.settled(topic, subject, "exists"),
+                (steps, topic) => self.lines.expect(topic, subject, steps),
+            }
+        }
+    }
+}
+
+/// `, 3 nodes linux/amd64`.
+fn describe_nodes(nodes: &[NodeFacts]) -> String {
+    let kinds: BTreeSet<String> = nodes.iter().map(|node| format!("{}/{}", node.os, node.arch)).collect();
+    let kinds: Vec<String> = kinds.into_iter().collect();
+    match nodes.len() {
+        0 => ", no nodes".to_owned(),
+        1 => format!(", 1 node {}", kinds.join(" ")),
+        count => format!(", {count} nodes {}", kinds.join(" ")),
+    }
+}
+
+impl Show for RegisterView {
+    fn planned(&self, desired: &Desired, observed: &Observed, plan: &RegisterPlan) {
+        self.header(desired, observed, plan);
+        self.announce(desired, observed, plan);
+    }
+
+    fn note(&self, text: &str) {
+        self.lines.say(&format!("{NOTE}‼{NOTE:#} {text}"));
+    }
+}
+
+impl Reporter<Step> for RegisterView {
+    fn event(&self, event: Event<Step>) {
+        match event {
+            Event::Started { id, step } => {
+                if let Some(topic) = step.topic() {
+                    self.lines.begin(topic);
+                    if let Some(wait) = self.wait.filter(|_| topic == Topic::Agent && !self.console.is_live())
+                    {
+                        self.lines.say(&format!("    Waiting until ACTIVE, up to {}.", seconds(wait)));
+                    }
+                }
+                self.running().insert(id, step);
+            }
+            Event::Progress { id, text } => {
+                let topic = self.running().get(&id).and_then(Step::topic);
+                if let Some(topic) = topic {
+                    self.lines.progress(topic, &text);
+                }
+            }
+            Event::Finished { id, outcome, .. } => {
+                let topic = self.running().remove(&id).and_then(|step| step.topic());
+                if let Some(topic) = topic {
+                    self.lines.done(topic, &outcome);
+                }
+            }
+            Event::Failed { id, .. } => {
+                let topic = self.running().remove(&id).and_then(|step| step.topic());
+                if let Some(topic) = topic {
+                    self.lines.failed(topic);
+                }
+            }
+        }
+    }
+}

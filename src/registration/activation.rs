@@ -1,0 +1,32 @@
+//! The activation: an id that may be shown, and a code that may not.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+/// What RegisterCluster answers once, and never again. `Debug` does not show the code.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    /// The activation's id. Not a secret: without the code it is of no use.
+    pub id: String,
+    /// The one-time code. It leaves this type only for the activation Secret.
+    pub code: SecretString,
+    /// Until when the code can be used (72 hours; EKS API, `ConnectorConfigResponse.activationExpiry`).
+    pub expires_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_the_code() {
+        let activation = Activation {
+            id: "the-id".into(),
+            code: SecretString::from("do-not-show-me".to_owned()),
+            expires_at: None,
+        };
+        let shown = format!("{activation:?}");
+        assert!(shown.contains("the-id"));
+        assert!(!shown.contains("do-not-show-me"), "{shown}");
+    }
+}

@@ -1,0 +1,91 @@
+//! What should be, as far as it can be said before EKS has answered.
+
+use std::collections::BTreeMap;
+
+use super::name::{ClusterName, partition};
+use super::observed::{Caller, ClusterFacts, NamespaceFacts};
+use super::provider::Provider;
+use super::request::{CLUSTER_UID_TAG, MANAGED_TAG, RegisterRequest, RoleChoice};
+use crate::manifest::{self, Object, RegistrationMark, Settings};
+
+/// Replicas unless the user says otherwise, as of the official manifest.
+const REPLICAS: u32 = 2;
+
+/// The wanted state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// The registration's name.
+    pub name: ClusterName,
+    /// Its ARN.
+    pub arn: String,
+    /// Its provider.
+    pub provider: Provider,
+    /// The user's tags.
+    pub user_tags: BTreeMap<String, String>,
+    /// Our tags.
+    pub own_tags: BTreeMap<String, String>,
+    /// The agent role.
+    pub role: RoleChoice,
+    /// What the objects depend on.
+    pub settings: Settings,
+    /// Pod Security labels are left as they are: the namespace is somebody else's.
+    pub keep_pod_security: bool,
+    /// Whether to wait until ACTIVE.
+    pub wait: bool,
+}
+
+impl Desired {
+    /// Works the wanted state out of the request and of the facts that it depends on.
+    pub fn new(
+        request: &RegisterRequest,
+        caller: &Caller,
+        region: &str,
+        cluster: &ClusterFacts,
+        namespace: Option<&NamespaceFacts>,
+    ) -> Self {
+        let own_tags = [(CLUSTER_UID_TAG, cluster.uid.as_str()), (MANAGED_TAG, "true")];
+        Self {
+            name: request.name.clone(),
+            arn: cluster_arn(region, &caller.account, request.name.as_str()),
+            provider: request.provider.unwrap_or(cluster.provider.provider),
+            user_tags: request.tags.clone(),
+            own_tags: own_tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            role: request.role.clone(),
+            settings: Settings {
+                namespace: request.namespace.clone(),
+                region: region.to_owned(),
+                replicas: REPLICAS,
+                server_minor: cluster.minor,
+            },
+            keep_pod_security: namespace
+                .is_some_and(|namespace| !namespace.ours && namespace.enforced.is_some()),
+            wait: request.wait.is_some(),
+        }
+    }
+
+    /// The namespace; `mark` says whose it is, once that is known.
+    pub fn namespace(&self, mark: Option<&RegistrationMark<'_>>) -> Object {
+        let mut object = manifest::namespace(&self.settings, mark);
+        if self.keep_pod_security
+            && let Some(labels) = object.body["metadata"]["labels"].as_object_mut()
+        {
+            labels.retain(|key, _| !key.starts_with("pod-security.kubernetes.io/"));
+        }
+        object
+    }
+
+    /// The objects that need no registration.
+    pub fn base_objects(&self) -> Vec<Object> {
+        manifest::base_objects(&self.settings)
+    }
+
+    /// The agents of an activation.
+    pub fn stateful_set(&self, activation_id: &str) -> Object {
+        manifest::stateful_set(&self.settings, activation_id)
+    }
+}
+
+/// The ARN of a registration.
+pub fn cluster_arn(region: &str, account: &str, name: &str) -> String {
+    format!("arn:{}:eks:{region}:{account}:cluster/{name}", partition(region))
+}

@@ -1,0 +1,15 @@
+//! Registering: request, desired, observed, and the pure planner between them; and the use case that runs them.
+
+pub mod activation;
+pub mod desired;
+pub mod name;
+pub mod observe;
+pub mod observed;
+pub mod planner;
+pub mod proof;
+pub mod provider;
+pub mod register;
+pub mod request;
+pub mod step;
+mod wait;
+mod worker;

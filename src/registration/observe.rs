@@ -1,0 +1,268 @@
+//! Looks at the account and the cluster: reads only, all at once, but for those that depend on an answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::desired::{Desired, cluster_arn};
+use super::observed::{
+    Caller, ClusterFacts, Mark, NamespaceFacts, ObjectState, Observed, Registration, RoleSeen, Status,
+};
+use super::provider::{self, Traces};
+use super::request::RegisterRequest;
+use crate::error::{Code, Error};
+use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
+use crate::ports::{Cluster, Failure, FailureKind, Identity, Nodes, Registrations, Roles, ServerVersion};
+
+/// Everything that registering talks to.
+#[derive(Clone)]
+pub struct Ports {
+    /// STS.
+    pub identity: Arc<dyn Identity>,
+    /// IAM.
+    pub roles: Arc<dyn Roles>,
+    /// EKS.
+    pub registrations: Arc<dyn Registrations>,
+    /// The cluster.
+    pub cluster: Arc<dyn Cluster>,
+    /// The Region in use.
+    pub region: String,
+}
+
+/// The oldest supported minor version (1.x): server-side apply is stable and policy/v1 exists.
+const OLDEST_MINOR: u32 = 22;
+
+/// Observes, and works out what is desired: the two depend on each other's first answers.
+///
+/// # Errors
+/// Whatever must be known and could not be read.
+pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Observed), Error> {
+    let name = request.name.as_str();
+    let namespace = request.namespace.as_str();
+    let cluster = ports.cluster.as_ref();
+    let namespace_ref = ObjectRef::new(ObjectKind::Namespace, namespace, namespace);
+    let set_ref = ObjectRef::new(ObjectKind::StatefulSet, namespace, manifest::STATEFUL_SET);
+    let mut unverified = Vec::new();
+
+    let account = async {
+        tokio::try_join!(
+            failing("find out who is calling AWS", ports.identity.caller()),
+            async { Ok(ports.roles.role(request.role.name()).await) },
+            async { Ok(ports.roles.service_linked_role().await) },
+            failing(format!("read the registration {name}"), ports.registrations.registration(name)),
+        )
+    };
+    let server = async {
+        tokio::try_join!(
+            failing("read the version of the API server", cluster.version()),
+            failing("read the namespace kube-system", cluster.uid()),
+            async { Ok(cluster.nodes().await) },
+            async { Ok(cluster.api_groups().await) },
+        )
+    };
+    let connector = async {
+        tokio::try_join!(
+            failing(format!("read the namespace {namespace}"), cluster.read(&namespace_ref)),
+            failing(format!("read {set_ref}"), cluster.read(&set_ref)),
+            failing("read the activation Secret", cluster.activation_secret(namespace)),
+            failing("read the agents' state Secrets", cluster.states(namespace, 2)),
+            failing("read the Lease of eksconnect", cluster.lease(namespace)),
+        )
+    };
+    let (
+        (caller, role, linked, registration),
+        (version, uid, nodes, groups),
+        (live_namespace, live_set, activation_secret, states, lease),
+    ) = tokio::try_join!(account, server, connector)?;
+
+    refuse_old(&version)?;
+    let nodes = aid(nodes, "nodes could not be listed", &mut unverified)?;
+    let groups = aid(groups, "API groups could not be listed", &mut unverified)?.unwrap_or_default();
+    let cluster_facts = cluster_facts(version, uid, nodes, groups);
+    let namespace_facts = live_namespace.as_ref().map(namespace_facts);
+    let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
+
+    let (objects, other_registration) = tokio::try_join!(
+        object_states(ports, &desired, registration.as_ref(), live_set.is_some()),
+        other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
+    )?;
+    let observed = Observed {
+        now: Timestamp::now(),
+        region: ports.region.clone(),
+        caller,
+        service_linked_role: aid(linked, "the service-linked role could not be read", &mut unverified)?,
+        agent_role: match aid(role, "the agent role could not be read", &mut unverified)? {
+            None => RoleSeen::Unreadable,
+            Some(None) => RoleSeen::Absent,
+            Some(Some(role)) => RoleSeen::Present(role),
+        },
+        registration,
+        other_registration,
+        cluster: cluster_facts,
+        namespace: namespace_facts,
+        activation_secret,
+        states,
+        foreign_stateful_set: live_set.as_ref().is_some_and(|set| !is_ours(set)),
+        lease,
+        objects,
+        unverified,
+    };
+    Ok((desired, observed))
+}
+
+async fn failing<T>(
+    attempting: impl Into<String>,
+    reply: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Error> {
+    reply.await.map_err(|failure| failure.into_error(&attempting.into()))
+}
+
+/// A read that only helps: refused, it is left out and that is said. Any other failure is one.
+fn aid<T>(answer: Result<T, Failure>, what: &str, unverified: &mut Vec<String>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(failure) if failure.kind == FailureKind::Denied => {
+            unverified.push(format!("{what} ({} is denied)", failure.operation));
+            Ok(None)
+        }
+        Err(failure) => Err(failure.into_error(&format!("look around: {what}"))),
+    }
+}
+
+fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
+    if version.minor < OLDEST_MINOR {
+        return Err(Error::refused(
+            Code::CLUSTER_TOO_OLD,
+            format!("Kubernetes {} is too old to be connected", version.text),
+        )
+        .cause(format!("eksconnect needs Kubernetes 1.{OLDEST_MINOR} or later"))
+        .fix("upgrade the cluster"));
+    }
+    Ok(())
+}
+
+fn cluster_facts(
+    version: ServerVersion,
+    uid: String,
+    nodes: Option<Nodes>,
+    groups: Vec<String>,
+) -> ClusterFacts {
+    let readable = nodes.is_some();
+    let nodes = nodes.unwrap_or_default();
+    let traces =
+        Traces { provider_ids: nodes.provider_ids, label_keys: nodes.label_keys, api_groups: groups };
+    ClusterFacts {
+        uid,
+        version: version.text,
+        minor: version.minor,
+        nodes: readable.then_some(nodes.nodes),
+        provider: provider::detect(&traces),
+    }
+}
+
+fn is_ours(live: &Value) -> bool {
+    live["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "eksconnect"
+}
+
+fn namespace_facts(live: &Value) -> NamespaceFacts {
+    let metadata = &live["metadata"];
+    NamespaceFacts {
+        terminating: metadata.get("deletionTimestamp").is_some(),
+        ours: is_ours(live),
+        enforced: metadata["labels"]["pod-security.kubernetes.io/enforce"].as_str().map(str::to_owned),
+        mark: mark_of(metadata),
+    }
+}
+
+/// The registration that an object's annotations name.
+pub fn mark_of(metadata: &Value) -> Option<Mark> {
+    let annotation = |key: &str| metadata["annotations"][key].as_str().map(str::to_owned);
+    Some(Mark {
+        cluster_arn: annotation("eksconnect/cluster-arn")?,
+        activation_id: annotation("eksconnect/activation-id")?,
+    })
+}
+
+/// Compares what is with what would be after applying. Without a registration nothing is known of the objects that name
+/// the activation but whether the agents exist.
+async fn object_states(
+    ports: &Ports,
+    desired: &Desired,
+    registration: Option<&Registration>,
+    set_exists: bool,
+) -> Result<BTreeMap<ObjectRef, ObjectState>, Error> {
+    let mut objects = desired.base_objects();
+    let mut states = BTreeMap::new();
+    match registration.and_then(|registration| Some((registration, registration.activation_id.as_deref()?))) {
+        Some((registration, id)) => {
+            let created = registration.created_at.unwrap_or(Timestamp::UNIX_EPOCH);
+            let mark = RegistrationMark::new(&registration.arn, id, created);
+            objects.push(desired.namespace(Some(&mark)));
+            objects.push(desired.stateful_set(id));
+        }
+        None if set_exists => {
+            let set =
+                ObjectRef::new(ObjectKind::StatefulSet, &desired.settings.namespace, manifest::STATEFUL_SET);
+            states.insert(set, ObjectState::Differs);
+        }
+        None => {}
+    }
+    let seen = try_join_all(objects.iter().map(|object| object_state(ports, object))).await?;
+    states.extend(objects.into_iter().map(|object| object.reference).zip(seen));
+    Ok(states)
+}
+
+async fn object_state(ports: &Ports, object: &Object) -> Result<ObjectState, Error> {
+    let (live, applied) = tokio::try_join!(
+        failing(format!("read {}", object.reference), ports.cluster.read(&object.reference)),
+        failing(format!("try (dry run) to apply {}", object.reference), ports.cluster.dry_run(object)),
+    )?;
+    Ok(match (live.map(settled), applied.map(settled)) {
+        (None, _) => ObjectState::Absent,
+        (live, applied) if live == applied => ObjectState::Same,
+        (Some(_), _) => ObjectState::Differs,
+    })
+}
+
+/// An object without what every write changes.
+fn settled(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["managedFields", "resourceVersion", "generation"] {
+            metadata.remove(field);
+        }
+    }
+    object
+}
+
+/// The registration that the namespace names, if that is not the requested one and it still exists.
+async fn other_registration(
+    ports: &Ports,
+    desired: &Desired,
+    caller: &Caller,
+    namespace: Option<&NamespaceFacts>,
+) -> Result<Option<Registration>, Error> {
+    let Some(mark) = namespace.and_then(|namespace| namespace.mark.as_ref()) else { return Ok(None) };
+    if mark.cluster_arn == desired.arn {
+        return Ok(None);
+    }
+    let name = mark.cluster_arn.rsplit('/').next().unwrap_or_default().to_owned();
+    if mark.cluster_arn == cluster_arn(&ports.region, &caller.account, &name) {
+        return failing(format!("read the registration {name}"), ports.registrations.registration(&name))
+            .await;
+    }
+    // In another account or Region: it cannot be looked at from here, so it is taken to exist.
+    Ok(Some(Registration {
+        name,
+        arn: mark.cluster_arn.clone(),
+        status: Status::Unknown("in another account or Region".to_owned()),
+        created_at: None,
+        activation_id: Some(mark.activation_id.clone()),
+        activation_expiry: None,
+        role_arn: None,
+        provider: None,
+        tags: BTreeMap::new(),
+    }))
+}

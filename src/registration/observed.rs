@@ -1,0 +1,249 @@
+//! What was seen of the account and the cluster before anything is decided. NotFound is an observation.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::provider::Detected;
+use crate::manifest::{ObjectKind, ObjectRef};
+
+/// Who is calling AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The 12-digit account.
+    pub account: String,
+    /// The caller's ARN as STS says it.
+    pub arn: String,
+}
+
+/// An IAM role that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Its ARN, path included.
+    pub arn: String,
+    /// Its trust policy, as JSON.
+    pub trust: String,
+    /// Its inline policy of our name, as JSON.
+    pub permissions: Option<String>,
+    /// Whether it carries our tag.
+    pub ours: bool,
+}
+
+/// A registration's status (EKS API, `ClusterStatus`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Just made.
+    Creating,
+    /// No agent has connected yet.
+    Pending,
+    /// Connected.
+    Active,
+    /// Being changed.
+    Updating,
+    /// Being removed.
+    Deleting,
+    /// The activation expired before an agent connected, or worse.
+    Failed,
+    /// One that this version does not know.
+    Unknown(String),
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Creating => "CREATING",
+            Self::Pending => "PENDING",
+            Self::Active => "ACTIVE",
+            Self::Updating => "UPDATING",
+            Self::Deleting => "DELETING",
+            Self::Failed => "FAILED",
+            Self::Unknown(other) => other,
+        })
+    }
+}
+
+/// A registration as DescribeCluster shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Its status.
+    pub status: Status,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Its activation.
+    pub activation_id: Option<String>,
+    /// Until when the activation can be used.
+    pub activation_expiry: Option<Timestamp>,
+    /// The agent role. `None`: this is no connected cluster but one that EKS runs itself.
+    pub role_arn: Option<String>,
+    /// The provider.
+    pub provider: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The cluster itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterFacts {
+    /// UID of the kube-system namespace: what makes this cluster this one.
+    pub uid: String,
+    /// The server's version, `v1.36.3`.
+    pub version: String,
+    /// Its minor version (1.x).
+    pub minor: u32,
+    /// Its nodes; `None` where they may not be listed.
+    pub nodes: Option<Vec<NodeFacts>>,
+    /// The provider that its traces tell of.
+    pub provider: Detected,
+}
+
+/// A node, as far as it matters to the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// `linux`.
+    pub os: String,
+    /// `amd64`.
+    pub arch: String,
+    /// Why the agent's pods cannot be scheduled there, if they cannot.
+    pub obstacle: Option<String>,
+}
+
+/// The connector's namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Whether it carries our label.
+    pub ours: bool,
+    /// Its Pod Security `enforce` label.
+    pub enforced: Option<String>,
+    /// The registration that it says it belongs to.
+    pub mark: Option<Mark>,
+}
+
+/// The registration that an object says it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The registration's ARN.
+    pub cluster_arn: String,
+    /// Its activation.
+    pub activation_id: String,
+}
+
+/// The activation Secret, without its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivationSecretFacts {
+    /// The registration that it belongs to.
+    pub mark: Option<Mark>,
+    /// Whether it still holds a code.
+    pub holds_code: bool,
+}
+
+/// What a run intends, kept in the Lease, so that another can finish it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// ARN of the registration that is being made.
+    pub cluster_arn: String,
+    /// The token of the RegisterCluster call.
+    pub request_token: String,
+    /// UID of kube-system.
+    pub cluster_uid: String,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+/// The Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseFacts {
+    /// For the compare-and-swap that takes it.
+    pub resource_version: String,
+    /// Who holds it, and how that is known to be alive; `None` if it is free to take.
+    pub held_by: Option<Holder>,
+    /// What its last holder intended.
+    pub intent: Option<Intent>,
+}
+
+/// A live holder of the Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// `host build-7, process 4711`.
+    pub who: String,
+    /// When the Lease expires unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// How an object stands to what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObjectState {
+    /// It does not exist.
+    Absent,
+    /// Applying it would change nothing.
+    Same,
+    /// Applying it would change it.
+    Differs,
+}
+
+/// All that was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// When.
+    pub now: Timestamp,
+    /// The Region in use.
+    pub region: String,
+    /// Who calls AWS.
+    pub caller: Caller,
+    /// The service-linked role's presence; `None` where it may not be read.
+    pub service_linked_role: Option<bool>,
+    /// The agent role.
+    pub agent_role: RoleSeen,
+    /// The registration of the requested name.
+    pub registration: Option<Registration>,
+    /// The registration that the namespace names, if it is another one and in this account and Region.
+    pub other_registration: Option<Registration>,
+    /// The cluster.
+    pub cluster: ClusterFacts,
+    /// The connector's namespace.
+    pub namespace: Option<NamespaceFacts>,
+    /// The activation Secret.
+    pub activation_secret: Option<ActivationSecretFacts>,
+    /// The activation that each replica's state belongs to, by ordinal.
+    pub states: BTreeMap<u32, String>,
+    /// Whether a StatefulSet of another owner stands where ours would.
+    pub foreign_stateful_set: bool,
+    /// The Lease.
+    pub lease: Option<LeaseFacts>,
+    /// How each desired object stands. Those of an unknown activation are not in it.
+    pub objects: BTreeMap<ObjectRef, ObjectState>,
+    /// What could not be verified, to be said.
+    pub unverified: Vec<String>,
+}
+
+/// What is known of the agent role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleSeen {
+    /// It does not exist.
+    Absent,
+    /// It exists.
+    Present(Role),
+    /// It may not be read.
+    Unreadable,
+}
+
+impl Observed {
+    /// How `object` stands; what was not looked at counts as absent.
+    pub fn state_of(&self, object: &ObjectRef) -> ObjectState {
+        self.objects.get(object).cloned().unwrap_or(ObjectState::Absent)
+    }
+
+    /// Whether the StatefulSet exists.
+    pub fn has_agents(&self) -> bool {
+        self.objects
+            .iter()
+            .any(|(object, state)| object.kind == ObjectKind::StatefulSet && *state != ObjectState::Absent)
+    }
+}

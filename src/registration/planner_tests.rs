@@ -1,0 +1,635 @@
+//! The planner by tables and by laws.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::super::name::ClusterName;
+use super::super::observed::{
+    ActivationSecretFacts, Caller, ClusterFacts, Holder, LeaseFacts, Mark, NamespaceFacts, NodeFacts, Role,
+};
+use super::super::provider::{Detected, Provider};
+use super::super::request::{CLUSTER_UID_TAG, RegisterRequest};
+use super::*;
+use crate::manifest::{ObjectKind, ObjectRef};
+
+const ARN: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/onprem1";
+const UID: &str = "11111111-2222-3333-4444-555555555555";
+const ACTIVATION: &str = "activation-of-this-cluster";
+const NEW_ACTIVATION: &str = "activation-that-eks-gives";
+
+fn now() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+fn request() -> RegisterRequest {
+    RegisterRequest {
+        name: ClusterName::parse("onprem1").unwrap(),
+        namespace: "eks-connector".into(),
+        provider: None,
+        role: RoleChoice::Named("AmazonEKSConnectorAgentRole".into()),
+        tags: BTreeMap::new(),
+        wait: Some(Duration::from_secs(300)),
+    }
+}
+
+fn node(arch: &str, obstacle: Option<&str>) -> NodeFacts {
+    NodeFacts {
+        name: format!("node-{arch}"),
+        os: "linux".into(),
+        arch: arch.into(),
+        obstacle: obstacle.map(str::to_owned),
+    }
+}
+
+/// A fresh account and a fresh cluster.
+fn fresh() -> Observed {
+    Observed {
+        now: now(),
+        region: "eu-west-1".into(),
+        caller: Caller { account: "111122223333".into(), arn: "arn:aws:iam::111122223333:user/ana".into() },
+        service_linked_role: Some(false),
+        agent_role: RoleSeen::Absent,
+        registration: None,
+        other_registration: None,
+        cluster: ClusterFacts {
+            uid: UID.into(),
+            version: "v1.36.3".into(),
+            minor: 36,
+            nodes: Some(vec![node("amd64", None)]),
+            provider: Detected {
+                provider: Provider::Other,
+                because: "no node has a cloud provider ID".into(),
+            },
+        },
+        namespace: None,
+        activation_secret: None,
+        states: BTreeMap::new(),
+        foreign_stateful_set: false,
+        lease: None,
+        objects: BTreeMap::new(),
+        unverified: Vec::new(),
+    }
+}
+
+fn desired_of(observed: &Observed, request: &RegisterRequest) -> Desired {
+    Desired::new(request, &observed.caller, &observed.region, &observed.cluster, observed.namespace.as_ref())
+}
+
+fn plan_of(observed: &Observed) -> Result<RegisterPlan, Error> {
+    plan(&desired_of(observed, &request()), observed, "token")
+}
+
+fn mark(activation_id: &str) -> Mark {
+    Mark { cluster_arn: ARN.into(), activation_id: activation_id.into() }
+}
+
+fn registration(status: Status) -> Registration {
+    Registration {
+        name: "onprem1".into(),
+        arn: ARN.into(),
+        status,
+        created_at: Some(now()),
+        activation_id: Some(ACTIVATION.into()),
+        activation_expiry: Some(now() + SignedDuration::from_hours(72)),
+        role_arn: Some("arn:aws:iam::111122223333:role/AmazonEKSConnectorAgentRole".into()),
+        provider: Some("OTHER".into()),
+        tags: [(CLUSTER_UID_TAG.to_owned(), UID.to_owned())].into(),
+    }
+}
+
+/// What executing steps in that order makes of the world. EKS gives [`NEW_ACTIVATION`], and the agents work.
+fn carry_out<'a>(
+    observed: &Observed,
+    desired: &Desired,
+    steps: impl IntoIterator<Item = &'a Step>,
+) -> Observed {
+    let mut world = observed.clone();
+    for step in steps {
+        match step {
+            Step::CreateServiceLinkedRole => world.service_linked_role = Some(true),
+            Step::CreateAgentRole { name } => {
+                assert_eq!(world.agent_role, RoleSeen::Absent);
+                world.agent_role = RoleSeen::Present(Role {
+                    arn: format!("arn:aws:iam::111122223333:role/{name}"),
+                    trust: manifest::AGENT_TRUST.into(),
+                    permissions: None,
+                    ours: true,
+                });
+            }
+            Step::PutAgentPolicy { .. } => match &mut world.agent_role {
+                RoleSeen::Present(role) => role.permissions = Some(manifest::AGENT_PERMISSIONS.into()),
+                other => panic!("no role to give a policy to: {other:?}"),
+            },
+            Step::Apply(object) => {
+                let in_namespace = !object.reference.kind.is_cluster_scoped();
+                assert!(
+                    !in_namespace || world.namespace.is_some(),
+                    "{} before its namespace",
+                    object.reference
+                );
+                if object.reference.kind == ObjectKind::Namespace {
+                    let known = world.namespace.take();
+                    let annotations = &object.body["metadata"]["annotations"];
+                    let marked = annotations["eksconnect/activation-id"].as_str().map(mark);
+                    world.namespace = Some(NamespaceFacts {
+                        terminating: false,
+                        ours: true,
+                        enforced: Some("baseline".into()),
+                        mark: marked.or(known.and_then(|known| known.mark)),
+                    });
+                }
+                world.objects.insert(object.reference.clone(), ObjectState::Same);
+            }
+            Step::HoldLease { intent, seen, .. } => {
+                assert!(world.namespace.is_some(), "a Lease without its namespace");
+                assert_eq!(
+                    seen.as_deref(),
+                    world.lease.as_ref().map(|lease| lease.resource_version.as_str())
+                );
+                world.lease = Some(LeaseFacts {
+                    resource_version: "1".into(),
+                    held_by: None,
+                    intent: Some(intent.clone()),
+                });
+            }
+            Step::Discard { .. } => world.registration = None,
+            Step::Register(new) => {
+                assert!(world.registration.is_none(), "registered twice");
+                assert!(
+                    world.service_linked_role != Some(false),
+                    "registered without the service-linked role"
+                );
+                assert!(world.lease.is_some(), "registered without the Lease");
+                assert_eq!(new.role_arn.is_none(), observed.agent_role == RoleSeen::Absent);
+                world.registration = Some(Registration {
+                    activation_id: Some(NEW_ACTIVATION.into()),
+                    tags: new.own_tags.clone(),
+                    ..registration(Status::Pending)
+                });
+                world.activation_secret =
+                    Some(ActivationSecretFacts { mark: Some(mark(NEW_ACTIVATION)), holds_code: true });
+            }
+            Step::ApplyOnceRegistered(which) => {
+                assert!(world.activation_secret.is_some(), "no activation to name");
+                let (kind, name) = match which {
+                    OnceRegistered::Namespace => (ObjectKind::Namespace, "eks-connector"),
+                    OnceRegistered::StatefulSet => (ObjectKind::StatefulSet, manifest::STATEFUL_SET),
+                };
+                if kind == ObjectKind::Namespace {
+                    let namespace = world.namespace.as_mut().expect("a namespace to annotate");
+                    namespace.mark = Some(mark(NEW_ACTIVATION));
+                }
+                world.objects.insert(ObjectRef::new(kind, "eks-connector", name), ObjectState::Same);
+            }
+            Step::AwaitActive { replicas, .. } => {
+                let registration = world.registration.as_mut().expect("a registration to wait for");
+                registration.status = Status::Active;
+                let id = registration.activation_id.clone().unwrap();
+                world.states = (0..*replicas).map(|ordinal| (ordinal, id.clone())).collect();
+            }
+            Step::SpendCode => {
+                assert_eq!(world.states.len(), 2, "the code was taken from replicas that still need it");
+                world.activation_secret.as_mut().expect("a code to spend").holds_code = false;
+            }
+        }
+        assert!(desired.wait || !matches!(step, Step::AwaitActive { .. }), "waits though it was told not to");
+    }
+    world
+}
+
+fn all_steps(planned: &RegisterPlan) -> Vec<&Step> {
+    planned.plan.iter().map(|(_, planned)| &planned.step).collect()
+}
+
+/// The world after a run.
+fn after(observed: &Observed) -> Observed {
+    let planned = plan_of(observed).unwrap();
+    carry_out(observed, &desired_of(observed, &request()), all_steps(&planned))
+}
+
+/// A cluster that is registered and ACTIVE, with nothing to do.
+fn converged() -> Observed {
+    after(&fresh())
+}
+
+#[test]
+fn a_fresh_registration_has_every_step_and_its_chain_is_short() {
+    let planned = plan_of(&fresh()).unwrap();
+    let words: Vec<String> = all_steps(&planned).iter().map(|step| step.describe()).collect();
+    insta::assert_snapshot!(words.join("\n"), @r"
+    create role AWSServiceRoleForAmazonEKSConnector
+    create role AmazonEKSConnectorAgentRole
+    put inline policy of role AmazonEKSConnectorAgentRole
+    apply Namespace eks-connector
+    hold Lease eks-connector/eksconnect
+    apply ServiceAccount eks-connector/eks-connector
+    apply Role eks-connector/eks-connector-secret-access
+    apply RoleBinding eks-connector/eks-connector-secret-access
+    apply ClusterRole eks-connector-cluster-meta-access
+    apply ClusterRoleBinding eks-connector-cluster-meta-access
+    apply ConfigMap eks-connector/eks-connector-agent
+    apply NetworkPolicy eks-connector/eks-connector
+    apply PodDisruptionBudget eks-connector/eks-connector
+    register onprem1
+    annotate the namespace
+    apply the agents' StatefulSet
+    wait for onprem1 to become ACTIVE
+    remove the used activation code
+    ");
+    // Role, policy (or namespace, Lease), registration, StatefulSet, the used code. docs/decisions lists the chain.
+    assert_eq!(planned.plan.longest_chain(Step::is_write), 5);
+    let in_aws = |step: &Step| {
+        matches!(step, Step::CreateAgentRole { .. } | Step::PutAgentPolicy { .. } | Step::Register(_))
+    };
+    assert_eq!(planned.plan.longest_chain(in_aws), 3);
+}
+
+#[test]
+fn a_converged_cluster_has_nothing_to_do() {
+    let planned = plan_of(&converged()).unwrap();
+    assert!(planned.plan.is_empty(), "{:?}", all_steps(&planned));
+}
+
+#[test]
+fn without_waiting_nothing_waits_and_the_code_stays() {
+    let no_wait = RegisterRequest { wait: None, ..request() };
+    let observed = fresh();
+    let desired = desired_of(&observed, &no_wait);
+    let planned = plan(&desired, &observed, "token").unwrap();
+    let pending = carry_out(&observed, &desired, all_steps(&planned));
+    assert!(pending.activation_secret.as_ref().unwrap().holds_code);
+    assert!(
+        plan(&desired, &pending, "token").unwrap().plan.is_empty(),
+        "run again without waiting: nothing to do"
+    );
+    // Run again with waiting, it is finished.
+    let planned = plan_of(&pending).unwrap();
+    let writes: Vec<String> =
+        all_steps(&planned).iter().filter(|step| step.is_write()).map(|step| step.describe()).collect();
+    assert_eq!(writes, ["hold Lease eks-connector/eksconnect", "remove the used activation code"]);
+}
+
+#[test]
+fn what_has_drifted_is_repaired_and_nothing_else() {
+    let converged = converged();
+    for object in converged.objects.keys() {
+        for state in [ObjectState::Absent, ObjectState::Differs] {
+            // A namespace that is gone takes everything with it; that is another case.
+            if object.kind == ObjectKind::Namespace && state == ObjectState::Absent {
+                continue;
+            }
+            let mut drifted = converged.clone();
+            drifted.objects.insert(object.clone(), state);
+            let planned = plan_of(&drifted).unwrap();
+            let applied: Vec<&ObjectRef> =
+                all_steps(&planned).iter().filter_map(|step| step.object()).collect();
+            assert_eq!(applied, [object]);
+            assert!(!all_steps(&planned).iter().any(|step| matches!(step, Step::Register(_))), "{object}");
+        }
+    }
+}
+
+#[test]
+fn a_deleted_role_and_a_changed_policy_of_ours_are_repaired() {
+    let mut gone = converged();
+    gone.agent_role = RoleSeen::Absent;
+    let planned = plan_of(&gone).unwrap();
+    assert!(all_steps(&planned).iter().any(|step| matches!(step, Step::CreateAgentRole { .. })));
+
+    let mut changed = converged();
+    if let RoleSeen::Present(role) = &mut changed.agent_role {
+        role.permissions = Some("{}".into());
+    }
+    let planned = plan_of(&changed).unwrap();
+    assert_eq!(all_steps(&planned), [&Step::PutAgentPolicy { role: "AmazonEKSConnectorAgentRole".into() }]);
+
+    // Somebody else's role is never changed.
+    if let RoleSeen::Present(role) = &mut changed.agent_role {
+        role.ours = false;
+    }
+    assert!(plan_of(&changed).unwrap().plan.is_empty());
+}
+
+#[test]
+fn refusals() {
+    type Change = fn(&mut Observed);
+    let cases: [(&str, Change, Code); 14] = [
+        ("a name held by another cluster", |o| o.registration = Some(foreign()), Code::NAME_HELD),
+        (
+            "a name held by nobody knows whom",
+            |o| o.registration = Some(Registration { tags: BTreeMap::new(), ..foreign() }),
+            Code::NAME_HELD,
+        ),
+        (
+            "a cluster that EKS runs",
+            |o| o.registration = Some(Registration { role_arn: None, ..registration(Status::Active) }),
+            Code::NAME_HELD,
+        ),
+        ("being deleted", |o| o.registration = Some(registration(Status::Deleting)), Code::BEING_DELETED),
+        ("state lost", |o| o.registration = Some(registration(Status::Active)), Code::STATE_LOST),
+        (
+            "another name",
+            |o| o.other_registration = Some(registration(Status::Active)),
+            Code::REGISTERED_ELSEWHERE,
+        ),
+        (
+            "Lease held",
+            |o| {
+                o.lease = Some(LeaseFacts {
+                    resource_version: "1".into(),
+                    held_by: Some(Holder { who: "host a, process 1".into(), until: now() }),
+                    intent: None,
+                });
+            },
+            Code::LEASE_HELD,
+        ),
+        ("somebody else's agents", |o| o.foreign_stateful_set = true, Code::FOREIGN_OBJECT),
+        ("only ARM nodes", |o| o.cluster.nodes = Some(vec![node("arm64", None)]), Code::NO_SUITABLE_NODE),
+        (
+            "only tainted nodes",
+            |o| o.cluster.nodes = Some(vec![node("amd64", Some("tainted gpu"))]),
+            Code::NO_SUITABLE_NODE,
+        ),
+        ("no nodes", |o| o.cluster.nodes = Some(Vec::new()), Code::NO_SUITABLE_NODE),
+        (
+            "namespace terminating",
+            |o| {
+                o.namespace =
+                    Some(NamespaceFacts { terminating: true, ours: true, enforced: None, mark: None });
+            },
+            Code::NAMESPACE_TERMINATING,
+        ),
+        (
+            "somebody else's strict namespace",
+            |o| {
+                o.namespace = Some(NamespaceFacts {
+                    terminating: false,
+                    ours: false,
+                    enforced: Some("restricted".into()),
+                    mark: None,
+                });
+            },
+            Code::OBJECT_REJECTED,
+        ),
+        (
+            "a role that the agent cannot use",
+            |o| {
+                o.agent_role = RoleSeen::Present(Role {
+                    arn: "arn".into(),
+                    trust: manifest::AGENT_TRUST.replace("ssm", "ec2"),
+                    permissions: None,
+                    ours: true,
+                });
+            },
+            Code::ROLE_UNUSABLE,
+        ),
+    ];
+    fn foreign() -> Registration {
+        Registration {
+            tags: [(CLUSTER_UID_TAG.to_owned(), "another cluster's".to_owned())].into(),
+            activation_id: Some("another activation".into()),
+            ..registration(Status::Active)
+        }
+    }
+    for (name, change, code) in cases {
+        let mut observed = fresh();
+        change(&mut observed);
+        let error = plan_of(&observed).expect_err(name);
+        assert_eq!((error.code, error.exit_code()), (code, 3), "{name}");
+    }
+    let given = RegisterRequest {
+        role: RoleChoice::Given { arn: "arn:aws:iam::111122223333:role/X".into(), name: "X".into() },
+        ..request()
+    };
+    let error = plan(&desired_of(&fresh(), &given), &fresh(), "token").unwrap_err();
+    assert_eq!(error.code, Code::ROLE_UNUSABLE);
+}
+
+#[test]
+fn without_waiting_an_unsuitable_cluster_is_registered_all_the_same() {
+    let mut observed = fresh();
+    observed.cluster.nodes = Some(vec![node("arm64", None)]);
+    let no_wait = RegisterRequest { wait: None, ..request() };
+    plan(&desired_of(&observed, &no_wait), &observed, "token").unwrap();
+}
+
+#[test]
+fn each_proof_alone_makes_a_registration_ours() {
+    let bare = Registration { tags: BTreeMap::new(), ..registration(Status::Failed) };
+    let prove_with = |change: fn(&mut Observed)| {
+        let mut observed = Observed { registration: Some(bare.clone()), ..fresh() };
+        change(&mut observed);
+        prove(&bare, &observed)
+    };
+    assert_eq!(prove_with(|_| {}), Proof::Nothing);
+    assert_eq!(
+        prove_with(|o| {
+            o.namespace = Some(NamespaceFacts {
+                terminating: false,
+                ours: true,
+                enforced: None,
+                mark: Some(mark(ACTIVATION)),
+            });
+        }),
+        Proof::Activation
+    );
+    assert_eq!(
+        prove_with(|o| {
+            o.activation_secret =
+                Some(ActivationSecretFacts { mark: Some(mark(ACTIVATION)), holds_code: false });
+        }),
+        Proof::Activation
+    );
+    assert_eq!(prove_with(|o| drop(o.states.insert(1, ACTIVATION.into()))), Proof::Activation);
+    assert_eq!(prove_with(|o| o.lease = Some(intended(ARN, UID, now()))), Proof::Intent);
+    assert_eq!(prove_with(|o| o.lease = Some(intended("other", UID, now()))), Proof::Nothing);
+    assert_eq!(prove_with(|o| o.lease = Some(intended(ARN, "other", now()))), Proof::Nothing);
+    let later = now() + SignedDuration::from_hours(1);
+    let mut observed = fresh();
+    observed.lease = Some(intended(ARN, UID, later));
+    assert_eq!(prove(&bare, &observed), Proof::Nothing, "made long before that intent");
+    assert_eq!(prove(&registration(Status::Failed), &fresh()), Proof::UidTag);
+}
+
+fn intended(arn: &str, uid: &str, started_at: Timestamp) -> LeaseFacts {
+    let intent =
+        Intent { cluster_arn: arn.into(), request_token: "t".into(), cluster_uid: uid.into(), started_at };
+    LeaseFacts { resource_version: "1".into(), held_by: None, intent: Some(intent) }
+}
+
+#[test]
+fn a_registration_that_can_never_become_active_is_made_anew() {
+    let expired = Registration { activation_expiry: Some(now()), ..registration(Status::Pending) };
+    for (name, registration, secret) in [
+        ("failed", registration(Status::Failed), None),
+        ("no code", registration(Status::Pending), None),
+        ("code spent", registration(Status::Pending), Some((ACTIVATION, false))),
+        ("another's code", registration(Status::Pending), Some(("another", true))),
+        ("expired", expired, Some((ACTIVATION, true))),
+    ] {
+        let mut observed = Observed { registration: Some(registration), ..fresh() };
+        observed.activation_secret =
+            secret.map(|(id, holds_code)| ActivationSecretFacts { mark: Some(mark(id)), holds_code });
+        let planned = plan_of(&observed).unwrap();
+        let steps = all_steps(&planned);
+        let place = |wanted: fn(&Step) -> bool| steps.iter().position(|step| wanted(step));
+        let (discard, register) = (
+            place(|step| matches!(step, Step::Discard { .. })),
+            place(|step| matches!(step, Step::Register(_))),
+        );
+        assert!(discard.is_some() && discard < register, "{name}: {steps:?}");
+        assert_eq!(planned.notes.len(), 1, "{name} is said");
+    }
+}
+
+#[test]
+fn a_crash_after_the_code_was_kept_is_continued_with_that_code() {
+    let mut observed = Observed { registration: Some(registration(Status::Pending)), ..fresh() };
+    observed.activation_secret =
+        Some(ActivationSecretFacts { mark: Some(mark(ACTIVATION)), holds_code: true });
+    observed.namespace = Some(NamespaceFacts { terminating: false, ours: true, enforced: None, mark: None });
+    let planned = plan_of(&observed).unwrap();
+    assert!(!all_steps(&planned).iter().any(|step| matches!(step, Step::Register(_) | Step::Discard { .. })));
+    assert!(
+        plan_of(&carry_out(&observed, &desired_of(&observed, &request()), all_steps(&planned)))
+            .unwrap()
+            .plan
+            .is_empty()
+    );
+}
+
+/// Worlds that a run may find: any mixture of what exists, what is ours, and what has drifted.
+fn worlds() -> impl Strategy<Value = Observed> {
+    let statuses = prop_oneof![
+        Just(Status::Creating),
+        Just(Status::Pending),
+        Just(Status::Active),
+        Just(Status::Failed),
+        Just(Status::Deleting),
+    ];
+    let registrations = proptest::option::of((statuses, any::<bool>(), any::<bool>()));
+    let roles = prop_oneof![
+        Just(RoleSeen::Absent),
+        (any::<bool>(), any::<bool>()).prop_map(|(ours, right)| RoleSeen::Present(Role {
+            arn: "arn:aws:iam::111122223333:role/AmazonEKSConnectorAgentRole".into(),
+            trust: manifest::AGENT_TRUST.into(),
+            permissions: right.then(|| manifest::AGENT_PERMISSIONS.into()),
+            ours,
+        })),
+    ];
+    let secrets = proptest::option::of((any::<bool>(), any::<bool>()));
+    let drift = proptest::collection::vec(0..3_u8, 16);
+    (registrations, roles, secrets, 0..3_u32, any::<[bool; 4]>(), drift).prop_map(
+        |(registered, agent_role, secret, states, [namespace, marked, linked, lease], drift)| {
+            let mut observed = Observed { service_linked_role: Some(linked), agent_role, ..fresh() };
+            observed.registration = registered.map(|(status, tagged, expired)| Registration {
+                tags: if tagged { registration(Status::Active).tags } else { BTreeMap::new() },
+                activation_expiry: Some(if expired { now() } else { now() + SignedDuration::from_hours(1) }),
+                ..registration(status)
+            });
+            if namespace {
+                observed.namespace = Some(NamespaceFacts {
+                    terminating: false,
+                    ours: true,
+                    enforced: Some("baseline".into()),
+                    mark: marked.then(|| mark(ACTIVATION)),
+                });
+                observed.activation_secret = secret.map(|(same, holds_code)| ActivationSecretFacts {
+                    mark: Some(mark(if same { ACTIVATION } else { "another" })),
+                    holds_code,
+                });
+                observed.states = (0..states).map(|ordinal| (ordinal, ACTIVATION.to_owned())).collect();
+                observed.lease = lease.then(|| intended(ARN, UID, now()));
+                for (object, drift) in converged().objects.into_keys().zip(drift) {
+                    let exists = object.kind == ObjectKind::Namespace;
+                    let state = match drift {
+                        0 if !exists => ObjectState::Absent,
+                        0 | 1 => ObjectState::Differs,
+                        _ => ObjectState::Same,
+                    };
+                    // What names an activation is known only where there is a registration.
+                    let names_activation =
+                        matches!(object.kind, ObjectKind::Namespace | ObjectKind::StatefulSet);
+                    if !names_activation || observed.registration.is_some() {
+                        observed.objects.insert(object, state);
+                    }
+                }
+            }
+            observed
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// Applying a plan and planning again gives nothing.
+    #[test]
+    fn a_plan_reaches_its_goal(observed in worlds()) {
+        if let Ok(planned) = plan_of(&observed) {
+            let world = carry_out(&observed, &desired_of(&observed, &request()), all_steps(&planned));
+            let again = plan_of(&world).unwrap();
+            prop_assert!(again.plan.is_empty(), "{:?}\nafter {:?}", all_steps(&again), all_steps(&planned));
+        }
+    }
+
+    /// Every order that the needs allow ends the same (`carry_out` panics where a step comes too early).
+    #[test]
+    fn every_order_that_the_needs_allow_ends_the_same(observed in worlds(), seed in any::<u64>()) {
+        if let Ok(planned) = plan_of(&observed) {
+            let desired = desired_of(&observed, &request());
+            let shuffled = any_order(&planned, seed);
+            let one = carry_out(&observed, &desired, all_steps(&planned));
+            let other = carry_out(&observed, &desired, shuffled);
+            prop_assert_eq!(one, other);
+        }
+    }
+
+    /// Nothing that is not ours is touched.
+    #[test]
+    fn no_step_for_what_is_not_ours(observed in worlds()) {
+        if let Ok(planned) = plan_of(&observed) {
+            for step in all_steps(&planned) {
+                match step {
+                    Step::Discard { .. } => {
+                        let registration = observed.registration.as_ref().unwrap();
+                        prop_assert!(prove(registration, &observed).is_proven());
+                        prop_assert!(registration.status != Status::Active, "an ACTIVE registration is never discarded");
+                    }
+                    Step::PutAgentPolicy { .. } => {
+                        let ours = match &observed.agent_role {
+                            RoleSeen::Present(role) => role.ours,
+                            RoleSeen::Absent => true,
+                            RoleSeen::Unreadable => false,
+                        };
+                        prop_assert!(ours);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// A random order of the steps that respects their needs.
+fn any_order(planned: &RegisterPlan, seed: u64) -> Vec<&Step> {
+    let mut left: Vec<_> = planned.plan.iter().collect();
+    let mut done = Vec::new();
+    let mut order = Vec::new();
+    let mut random = seed;
+    while !left.is_empty() {
+        let ready: Vec<usize> = (0..left.len())
+            .filter(|index| left[*index].1.needs.iter().all(|need| done.contains(need)))
+            .collect();
+        assert!(!ready.is_empty(), "the needs have a cycle");
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let pick = ready[usize::try_from(random >> 33).unwrap() % ready.len()];
+        let (id, planned) = left.remove(pick);
+        done.push(id);
+        order.push(&planned.step);
+    }
+    order
+}

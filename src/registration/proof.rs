@@ -1,0 +1,62 @@
+//! Whether a registration is this cluster's own.
+
+use super::observed::{Mark, Observed, Registration};
+use super::request::CLUSTER_UID_TAG;
+
+/// What proves that a registration is this cluster's, or why nothing does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Its activation is the one that the cluster holds.
+    Activation,
+    /// Its tag names this cluster's kube-system UID.
+    UidTag,
+    /// It carries no tag of ours, and this cluster's Lease says that it was about to be made.
+    Intent,
+    /// Its tag names another cluster.
+    OtherCluster {
+        /// That cluster's kube-system UID.
+        uid: String,
+    },
+    /// Nothing connects it to this cluster.
+    Nothing,
+}
+
+impl Proof {
+    /// Whether the registration is this cluster's.
+    pub fn is_proven(&self) -> bool {
+        match self {
+            Self::Activation | Self::UidTag | Self::Intent => true,
+            Self::OtherCluster { .. } | Self::Nothing => false,
+        }
+    }
+}
+
+/// Looks for a proof that `registration` is the observed cluster's. The activation's id comes first: it cannot be
+/// copied by mistake, while whoever may tag can write any UID.
+pub fn prove(registration: &Registration, observed: &Observed) -> Proof {
+    if let Some(id) = registration.activation_id.as_deref() {
+        let marked = |mark: Option<&Mark>| mark.is_some_and(|mark| mark.activation_id == id);
+        let namespace = observed.namespace.as_ref().and_then(|namespace| namespace.mark.as_ref());
+        let secret = observed.activation_secret.as_ref().and_then(|secret| secret.mark.as_ref());
+        if marked(namespace) || marked(secret) || observed.states.values().any(|state| state == id) {
+            return Proof::Activation;
+        }
+    }
+    match registration.tags.get(CLUSTER_UID_TAG) {
+        Some(uid) if *uid == observed.cluster.uid => Proof::UidTag,
+        Some(uid) => Proof::OtherCluster { uid: uid.clone() },
+        None if is_intended(registration, observed) => Proof::Intent,
+        None => Proof::Nothing,
+    }
+}
+
+/// EKS gives times in whole seconds, and its clock is not ours.
+const CLOCK_TOLERANCE_SECONDS: i64 = 300;
+
+fn is_intended(registration: &Registration, observed: &Observed) -> bool {
+    let Some(intent) = observed.lease.as_ref().and_then(|lease| lease.intent.as_ref()) else { return false };
+    let not_older = registration.created_at.is_some_and(|created| {
+        created.as_second() + CLOCK_TOLERANCE_SECONDS >= intent.started_at.as_second()
+    });
+    intent.cluster_arn == registration.arn && intent.cluster_uid == observed.cluster.uid && not_older
+}

@@ -1,0 +1,59 @@
+//! What the user asked for, validated without any network.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::name::ClusterName;
+use super::provider::Provider;
+
+/// The agent role's name unless the user says otherwise.
+pub const DEFAULT_ROLE_NAME: &str = "AmazonEKSConnectorAgentRole";
+
+/// The agent role's inline policy.
+pub const ROLE_POLICY_NAME: &str = "AmazonEKSConnectorAgentPolicy";
+
+/// The tag that marks a role or a registration as made by eksconnect.
+pub const MANAGED_TAG: &str = "eksconnect:managed";
+
+/// The tag that holds the UID of the cluster's kube-system namespace.
+pub const CLUSTER_UID_TAG: &str = "eksconnect:cluster-uid";
+
+/// Which agent role to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleChoice {
+    /// The role of this name in the caller's account; made if it is missing.
+    Named(String),
+    /// This very role, which others manage.
+    Given {
+        /// Its ARN.
+        arn: String,
+        /// The name in that ARN.
+        name: String,
+    },
+}
+
+impl RoleChoice {
+    /// The role's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Named(name) | Self::Given { name, .. } => name,
+        }
+    }
+}
+
+/// A request to register a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterRequest {
+    /// The registration's name.
+    pub name: ClusterName,
+    /// Where the connector lives in the cluster.
+    pub namespace: String,
+    /// The provider; `None` to tell it from the cluster.
+    pub provider: Option<Provider>,
+    /// The agent role.
+    pub role: RoleChoice,
+    /// The user's tags for the registration.
+    pub tags: BTreeMap<String, String>,
+    /// How long to wait until ACTIVE; `None` not to wait.
+    pub wait: Option<Duration>,
+}

@@ -1,0 +1,168 @@
+//! The steps of registering.
+
+use std::collections::BTreeMap;
+
+use super::observed::Intent;
+use super::provider::Provider;
+use crate::manifest::{Object, ObjectRef};
+
+/// One step. Match it without `_`: a new step has to be described, executed and undone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Make the account's service-linked role.
+    CreateServiceLinkedRole,
+    /// Make the agent role.
+    CreateAgentRole {
+        /// Its name.
+        name: String,
+    },
+    /// Write the agent role's inline policy.
+    PutAgentPolicy {
+        /// The role's name.
+        role: String,
+    },
+    /// Apply an object that is wholly known.
+    Apply(Object),
+    /// Take the Lease and write the intent into it.
+    HoldLease {
+        /// Where it lives.
+        namespace: String,
+        /// The version that was seen; `None` if there was none.
+        seen: Option<String>,
+        /// What this run is going to do.
+        intent: Intent,
+    },
+    /// Deregister a registration of this cluster that can never become ACTIVE.
+    Discard {
+        /// Its name.
+        name: String,
+    },
+    /// Register, and keep the activation in the cluster at once.
+    Register(NewRegistration),
+    /// Apply the object that names the activation, which is known only then.
+    ApplyOnceRegistered(OnceRegistered),
+    /// Wait until every replica is ready and EKS says ACTIVE.
+    AwaitActive {
+        /// The registration's name.
+        name: String,
+        /// How many replicas there are to be.
+        replicas: u32,
+    },
+    /// Take the used code out of the activation Secret.
+    SpendCode,
+}
+
+/// A registration to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRegistration {
+    /// Its name.
+    pub name: String,
+    /// Its provider.
+    pub provider: Provider,
+    /// The agent role if it exists already; else the one that the plan makes.
+    pub role_arn: Option<String>,
+    /// The user's tags: never left out.
+    pub user_tags: BTreeMap<String, String>,
+    /// Our tags: left out where tagging is refused.
+    pub own_tags: BTreeMap<String, String>,
+    /// Makes a repeated call the same call.
+    pub request_token: String,
+}
+
+/// The objects that name the activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnceRegistered {
+    /// The namespace's annotations.
+    Namespace,
+    /// The agents.
+    StatefulSet,
+}
+
+/// The parts of a registration that a person thinks in. Each is a line on the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// The account's service-linked role.
+    ServiceLinkedRole,
+    /// The agent role.
+    AgentRole,
+    /// The registration.
+    Registration,
+    /// The objects in the cluster.
+    Objects,
+    /// The agents, until ACTIVE.
+    Agent,
+}
+
+impl Topic {
+    /// Every topic, in the order of its lines.
+    pub const ALL: [Self; 5] =
+        [Self::ServiceLinkedRole, Self::AgentRole, Self::Registration, Self::Objects, Self::Agent];
+
+    /// As it is shown.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ServiceLinkedRole => "Service-linked role",
+            Self::AgentRole => "Agent role",
+            Self::Registration => "Registration",
+            Self::Objects => "Objects",
+            Self::Agent => "Agent",
+        }
+    }
+}
+
+impl Step {
+    /// The line that it belongs to; `None` for what is not worth a person's attention.
+    pub fn topic(&self) -> Option<Topic> {
+        match self {
+            Self::CreateServiceLinkedRole => Some(Topic::ServiceLinkedRole),
+            Self::CreateAgentRole { .. } | Self::PutAgentPolicy { .. } => Some(Topic::AgentRole),
+            Self::Discard { .. } | Self::Register(_) => Some(Topic::Registration),
+            Self::Apply(_) | Self::ApplyOnceRegistered(_) => Some(Topic::Objects),
+            Self::AwaitActive { .. } => Some(Topic::Agent),
+            Self::HoldLease { .. } | Self::SpendCode => None,
+        }
+    }
+
+    /// What it does, in a few words, for plans and documents.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::CreateServiceLinkedRole => format!("create role {SERVICE_LINKED_ROLE}"),
+            Self::CreateAgentRole { name } => format!("create role {name}"),
+            Self::PutAgentPolicy { role } => format!("put inline policy of role {role}"),
+            Self::Apply(object) => format!("apply {}", object.reference),
+            Self::HoldLease { namespace, .. } => format!("hold Lease {namespace}/eksconnect"),
+            Self::Discard { name } => format!("deregister {name}"),
+            Self::Register(new) => format!("register {}", new.name),
+            Self::ApplyOnceRegistered(OnceRegistered::Namespace) => "annotate the namespace".to_owned(),
+            Self::ApplyOnceRegistered(OnceRegistered::StatefulSet) => {
+                "apply the agents' StatefulSet".to_owned()
+            }
+            Self::AwaitActive { name, .. } => format!("wait for {name} to become ACTIVE"),
+            Self::SpendCode => "remove the used activation code".to_owned(),
+        }
+    }
+
+    /// Whether it changes something, in AWS or in the cluster.
+    pub fn is_write(&self) -> bool {
+        !matches!(self, Self::AwaitActive { .. })
+    }
+
+    /// The object that it applies, if it applies a known one.
+    pub fn object(&self) -> Option<&ObjectRef> {
+        match self {
+            Self::Apply(object) => Some(&object.reference),
+            Self::CreateServiceLinkedRole
+            | Self::CreateAgentRole { .. }
+            | Self::PutAgentPolicy { .. }
+            | Self::HoldLease { .. }
+            | Self::Discard { .. }
+            | Self::Register(_)
+            | Self::ApplyOnceRegistered(_)
+            | Self::AwaitActive { .. }
+            | Self::SpendCode => None,
+        }
+    }
+}
+
+/// The account's service-linked role (EKS user guide, "Using roles to connect a Kubernetes cluster to Amazon EKS").
+pub const SERVICE_LINKED_ROLE: &str = "AWSServiceRoleForAmazonEKSConnector";

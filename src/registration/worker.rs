@@ -1,0 +1,335 @@
+//! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+
+use super::desired::Desired;
+use super::observe::Ports;
+use super::step::{NewRegistration, OnceRegistered, Step};
+use super::wait::{Awaited, until_active};
+use crate::error::{Code, Error, Remains};
+use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
+use crate::plan::{Done, StepFailure, Stop, Worker};
+use crate::ports::{Failure, FailureKind, HeldLease, RegisterCall, Registered};
+
+/// How long RegisterCluster is tried while IAM's changes spread (seen to take up to about two minutes).
+const PROPAGATION_BOUND: Duration = Duration::from_secs(180);
+
+/// How often a RegisterCluster call without an answer, or answered by an overloaded EKS, is repeated.
+const REGISTER_ATTEMPTS: usize = 4;
+
+/// What the steps learn and leave behind.
+#[derive(Default)]
+pub(super) struct Context {
+    role_arn: OnceLock<String>,
+    registered: OnceLock<Known>,
+    lease: OnceLock<Arc<dyn HeldLease>>,
+    /// What this run made in the cluster, in order.
+    made: Mutex<Vec<(ObjectRef, String)>>,
+    /// Set as soon as a code may be in the cluster: from then on nothing is undone.
+    code_in_cluster: AtomicBool,
+}
+
+struct Known {
+    arn: String,
+    activation_id: String,
+    created_at: Timestamp,
+}
+
+/// The worker of one run.
+pub(super) struct RegisterWorker {
+    ports: Ports,
+    desired: Desired,
+    limit: Duration,
+    stop: Stop,
+    context: Context,
+}
+
+type Progress = Box<dyn Fn(String) + Send + Sync>;
+
+impl Worker<Step> for RegisterWorker {
+    fn work(
+        self: Arc<Self>,
+        step: Step,
+        progress: Progress,
+    ) -> BoxFuture<'static, Result<Done, StepFailure>> {
+        Box::pin(async move {
+            match step {
+                Step::CreateServiceLinkedRole => self.create_service_linked_role().await,
+                Step::CreateAgentRole { name } => self.create_agent_role(&name).await,
+                Step::PutAgentPolicy { role } => self.put_agent_policy(&role).await,
+                Step::Apply(object) => self.apply(&object).await,
+                Step::HoldLease { namespace, seen, intent } => {
+                    let lease = self.ports.cluster.hold_lease(&namespace, seen.as_deref(), &intent).await;
+                    let lease = lease.map_err(|failure| stale_or(failure, "take the Lease of eksconnect"))?;
+                    // A plan takes the Lease once.
+                    drop(self.context.lease.set(lease));
+                    Ok(Done::new("held"))
+                }
+                Step::Discard { name } => {
+                    let answer = self.ports.registrations.deregister(&name).await;
+                    answer.map_err(|failure| stale_or(failure, &format!("deregister {name}")))?;
+                    Ok(Done::new("removed"))
+                }
+                Step::Register(new) => self.register(new, &progress).await,
+                Step::ApplyOnceRegistered(which) => self.apply_once_registered(which).await,
+                Step::AwaitActive { name, replicas } => {
+                    let namespace = &self.desired.settings.namespace;
+                    let awaited = Awaited { name: &name, namespace, replicas, limit: self.limit };
+                    until_active(&self.ports, &awaited, &self.stop, &progress).await
+                }
+                Step::SpendCode => self.spend_code().await,
+            }
+        })
+    }
+}
+
+impl RegisterWorker {
+    pub(super) fn new(
+        ports: Ports,
+        desired: Desired,
+        limit: Duration,
+        stop: Stop,
+        code_in_cluster: bool,
+    ) -> Self {
+        let context = Context { code_in_cluster: AtomicBool::new(code_in_cluster), ..Context::default() };
+        Self { ports, desired, limit, stop, context }
+    }
+
+    async fn create_service_linked_role(&self) -> Result<Done, StepFailure> {
+        let answer = self.ports.roles.create_service_linked_role().await;
+        answer
+            .map_err(|failure| failure.into_error("create the service-linked role of the EKS Connector"))?;
+        Ok(Done::new("created"))
+    }
+
+    async fn create_agent_role(&self, name: &str) -> Result<Done, StepFailure> {
+        let answer = self.ports.roles.create_agent_role(name).await;
+        let arn = answer.map_err(|failure| stale_or(failure, &format!("create the agent role {name}")))?;
+        // A plan makes the role once.
+        drop(self.context.role_arn.set(arn));
+        Ok(Done::new("created"))
+    }
+
+    async fn put_agent_policy(&self, role: &str) -> Result<Done, StepFailure> {
+        let answer = self.ports.roles.put_agent_policy(role).await;
+        answer.map_err(|failure| {
+            stale_or(failure, &format!("write the inline policy of the agent role {role}"))
+        })?;
+        Ok(Done::new(if self.context.role_arn.get().is_some() { "created" } else { "repaired" }))
+    }
+
+    async fn apply(&self, object: &Object) -> Result<Done, StepFailure> {
+        let answer = self.ports.cluster.apply(object).await;
+        let applied = answer.map_err(|failure| stale_or(failure, &format!("apply {}", object.reference)))?;
+        if applied.created {
+            self.note_made(&object.reference, applied.uid);
+        }
+        Ok(Done::new(if applied.created { "created" } else { "changed" }))
+    }
+
+    fn note_made(&self, object: &ObjectRef, uid: String) {
+        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).push((object.clone(), uid));
+    }
+
+    /// Registers, and keeps the code at once. Nothing between the two may end early: the code is given once.
+    async fn register(&self, new: NewRegistration, progress: &Progress) -> Result<Done, StepFailure> {
+        let name = new.name.clone();
+        let registered = self.call_register(new, progress).await?;
+        let created_at = registered.created_at.unwrap_or_else(Timestamp::now);
+        let mark = RegistrationMark::new(&registered.arn, &registered.activation.id, created_at);
+        let secret = manifest::activation_secret(&self.desired.settings, &mark);
+        self.context.code_in_cluster.store(true, Ordering::Release);
+        if let Err(failure) = self.ports.cluster.keep_activation(&secret, &registered.activation).await {
+            return Err(self.take_back(&name, failure).await.into());
+        }
+        let Registered { arn, activation, .. } = registered;
+        // A plan registers once.
+        drop(self.context.registered.set(Known { arn, activation_id: activation.id, created_at }));
+        Ok(Done::new("created"))
+    }
+
+    async fn call_register(
+        &self,
+        new: NewRegistration,
+        progress: &Progress,
+    ) -> Result<Registered, StepFailure> {
+        let role_arn = new.role_arn.or_else(|| self.context.role_arn.get().cloned()).ok_or_else(|| {
+            Error::failed(
+                Code::INTERNAL,
+                "the agent role's ARN is not known when the cluster is to be registered",
+            )
+        })?;
+        let mut tags = new.user_tags.clone();
+        tags.extend(new.own_tags.clone());
+        let mut call = RegisterCall {
+            name: new.name,
+            provider: new.provider,
+            role_arn,
+            tags,
+            request_token: new.request_token,
+        };
+        let began = Instant::now();
+        let mut delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(500))
+            .with_max_delay(Duration::from_secs(5))
+            .without_max_times()
+            .build();
+        let mut unanswered = 0;
+        loop {
+            let failure = match self.ports.registrations.register(&call).await {
+                Ok(registered) => return Ok(registered),
+                Err(failure) => failure,
+            };
+            let attempting = format!("register {}", call.name);
+            match failure.kind {
+                FailureKind::NotPropagated if began.elapsed() < PROPAGATION_BOUND => {
+                    progress("waiting until EKS can see the agent role".to_owned());
+                }
+                FailureKind::NotPropagated => return Err(not_accepted(&call, &failure).into()),
+                // With the token of the first call: if that had its effect, this is the same call.
+                FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
+                    if unanswered + 1 < REGISTER_ATTEMPTS =>
+                {
+                    unanswered += 1;
+                    progress(format!("trying again: {}", failure.message));
+                }
+                FailureKind::Denied
+                    if failure.message.contains("eks:TagResource") && new.user_tags.is_empty() =>
+                {
+                    if call.tags.is_empty() {
+                        return Err(failure.into_error(&attempting).into());
+                    }
+                    progress("without tags, since eks:TagResource is denied".to_owned());
+                    call.tags.clear();
+                    continue;
+                }
+                FailureKind::LimitExceeded => {
+                    return Err(failure
+                        .into_error(&attempting)
+                        .fix("deregister a cluster that is no longer used, or raise the quota \"Registered clusters\" (L-FDFA5F81)")
+                        .into());
+                }
+                _ => return Err(stale_or(failure, &attempting)),
+            }
+            let delay = delays.next().unwrap_or(Duration::from_secs(5));
+            tokio::select! {
+                _ = self.stop.stopped() => return Err(StepFailure::Stopped),
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    /// The code could not be kept, and nobody can ever use it: the registration is of no use either.
+    async fn take_back(&self, name: &str, why: Failure) -> Error {
+        let error = Error::failed(
+            Code::ACTIVATION_NOT_KEPT,
+            format!("the activation of {name} could not be kept in the cluster"),
+        )
+        .cause(why.message.clone());
+        match self.ports.registrations.deregister(name).await {
+            Ok(()) => {
+                self.context.code_in_cluster.store(false, Ordering::Release);
+                error
+                    .fact("state", "the registration was taken back")
+                    .fix("make sure that the cluster can be reached and written to, then run the same command again")
+            }
+            Err(failure) => error
+                .fact("state", format!("the registration could not be taken back: {}", failure.message))
+                .fix("run the same command again: it removes the registration and makes it anew"),
+        }
+    }
+
+    async fn apply_once_registered(&self, which: OnceRegistered) -> Result<Done, StepFailure> {
+        let known = self.context.registered.get().ok_or_else(|| {
+            Error::failed(Code::INTERNAL, "the activation is not known when the agents are to be applied")
+        })?;
+        let object = match which {
+            OnceRegistered::Namespace => {
+                let mark = RegistrationMark::new(&known.arn, &known.activation_id, known.created_at);
+                self.desired.namespace(Some(&mark))
+            }
+            OnceRegistered::StatefulSet => self.desired.stateful_set(&known.activation_id),
+        };
+        self.apply(&object).await
+    }
+
+    /// A pod that has state never reads the code again; one that has none still needs it.
+    async fn spend_code(&self) -> Result<Done, StepFailure> {
+        let settings = &self.desired.settings;
+        let states = self.ports.cluster.states(&settings.namespace, settings.replicas).await;
+        let states = states.map_err(|failure| failure.into_error("read the agents' state Secrets"))?;
+        if states.len() < usize::try_from(settings.replicas).unwrap_or(usize::MAX) {
+            return Ok(Done::new("kept: not every replica has its state yet"));
+        }
+        let answer = self.ports.cluster.spend_activation(&settings.namespace).await;
+        answer.map_err(|failure| stale_or(failure, "remove the used activation code"))?;
+        Ok(Done::new("removed"))
+    }
+
+    /// Whether a code may be in the cluster.
+    pub(super) fn code_in_cluster(&self) -> bool {
+        self.context.code_in_cluster.load(Ordering::Acquire)
+    }
+
+    /// Gives the Lease back.
+    pub(super) async fn release_lease(&self) -> Result<(), Failure> {
+        match self.context.lease.get() {
+            Some(lease) => lease.release().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Undoes what this run made in the cluster, the last first; returns what could not be undone.
+    pub(super) async fn undo(&self) -> Vec<Remains> {
+        let mut made = self.context.made.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // What is in a namespace that goes, goes with it; the namespace itself goes last.
+        let namespace_goes = made.iter().any(|(object, _)| object.kind == ObjectKind::Namespace);
+        made.retain(|(object, _)| !namespace_goes || object.kind.is_cluster_scoped());
+        made.sort_by_key(|(object, _)| object.kind == ObjectKind::Namespace);
+        let mut remains = Vec::new();
+        if !namespace_goes
+            && let Some(lease) = self.context.lease.get()
+            && let Err(failure) = lease.discard().await
+        {
+            tracing::debug!("the Lease could not be discarded: {failure}");
+        }
+        for (object, uid) in made {
+            if self.ports.cluster.delete(&object, &uid).await.is_err() {
+                remains.push(Remains { what: object.to_string(), remove_with: kubectl_delete(&object) });
+            }
+        }
+        remains
+    }
+}
+
+/// The command that deletes an object by hand.
+pub(super) fn kubectl_delete(object: &ObjectRef) -> String {
+    let resource = object.kind.resource();
+    match &object.namespace {
+        Some(namespace) => format!("kubectl delete {resource} -n {namespace} {}", object.name),
+        None => format!("kubectl delete {resource} {}", object.name),
+    }
+}
+
+/// A conflict means that the plan saw another world.
+fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
+    if failure.kind == FailureKind::Conflict {
+        return StepFailure::Stale(format!("{}: {}", failure.operation, failure.message));
+    }
+    failure.into_error(attempting).into()
+}
+
+fn not_accepted(call: &RegisterCall, failure: &Failure) -> Error {
+    Error::failed(
+        Code::ROLE_NOT_ACCEPTED,
+        format!("EKS did not accept the agent role {} within {} minutes", call.role_arn, PROPAGATION_BOUND.as_secs() / 60),
+    )
+    .cause(failure.message.clone())
+    .fix("check that the role exists and that its trust policy lets ssm.amazonaws.com assume it; if it is new, run the same command again in a few minutes")
+}

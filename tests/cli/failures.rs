@@ -1,0 +1,191 @@
+//! Failures part-way: undone or resumed, and what remains is listed.
+
+use eksconnect_sandbox::aws::control::{Fault, FaultKind, Selector, When};
+use eksconnect_sandbox::pool::LeaseOptions;
+use eksconnect_sandbox::world::{NodeSpec, SiteSpec};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
+
+use crate::support::{NAMESPACE, Scene};
+
+#[tokio::test]
+async fn before_the_code_is_in_the_cluster_what_was_made_there_is_undone() {
+    let scene = Scene::new().await;
+    let account = scene.lease.account().id.clone();
+    let arn = format!("arn:aws:iam::{account}:user/ana");
+    let message = format!("User: {arn} is not authorized to perform: eks:RegisterCluster");
+    scene.refuse("eks", "RegisterCluster", 403, "AccessDeniedException", &message).await;
+    let run = scene.register(&[]).await.expect_error("EKSC0207", 5);
+    let run = run.says(&[
+        "could not register onprem1",
+        "eks:RegisterCluster",
+        "Left in place",
+        "aws iam delete-role",
+    ]);
+    assert!(!run.stderr.contains("kubectl delete"), "{}", run.stderr);
+    assert!(!scene.namespace_exists().await);
+    let roles: Api<ClusterRole> = Api::all(scene.client().await);
+    assert!(roles.get_opt("eks-connector-cluster-meta-access").await.unwrap().is_none());
+
+    // With the roles there from the first run, a failure leaves nothing that this run made.
+    crate::support::until("the namespace is gone", || async {
+        let namespaces: Api<Namespace> = Api::all(scene.client().await);
+        namespaces.get_opt(NAMESPACE).await.unwrap().is_none()
+    })
+    .await;
+    scene.register(&[]).await.expect_error("EKSC0207", 1);
+    scene.heal().await;
+    crate::support::until("the namespace is gone", || async {
+        let namespaces: Api<Namespace> = Api::all(scene.client().await);
+        namespaces.get_opt(NAMESPACE).await.unwrap().is_none()
+    })
+    .await;
+    scene.register(&[]).await.expect(0);
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_register_does_not_lose_the_registration() {
+    for repeat in ["same", "in-use"] {
+        let scene = Scene::new().await;
+        if repeat == "in-use" {
+            use eksconnect_sandbox::aws::control::{RepeatToken, SettingsPatch};
+            let settings =
+                SettingsPatch { repeat_token: Some(RepeatToken::InUse), ..SettingsPatch::default() };
+            scene.settings(settings).await;
+        }
+        let fault = Fault {
+            selector: Selector {
+                service: Some("eks".into()),
+                operation: Some("RegisterCluster".into()),
+                account: Some(scene.lease.account().id.clone()),
+            },
+            when: When::After,
+            ..Fault::once("eks", "RegisterCluster", FaultKind::Reset)
+        };
+        scene.lease.aws().add_fault(fault).await.unwrap();
+        let run = scene.register(&[]).await.expect(0);
+        assert!(run.stdout.contains("ACTIVE"), "{repeat}: {}", run.stdout);
+        assert_eq!(scene.registrations().await.len(), 1, "{repeat}");
+    }
+}
+
+#[tokio::test]
+async fn an_activation_that_cannot_be_kept_takes_the_registration_back() {
+    let mut scene = Scene::new().await;
+    // A user who may do everything but write Secrets.
+    let client = scene.client().await;
+    let all_but_secrets: ClusterRole = serde_json::from_value(json!({
+        "metadata": { "name": "all-but-secrets" },
+        "rules": [
+            { "apiGroups": [""], "resources": ["namespaces", "serviceaccounts", "configmaps", "nodes", "pods", "pods/log", "events"], "verbs": ["*"] },
+            { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] },
+            { "apiGroups": ["apps", "networking.k8s.io", "policy", "coordination.k8s.io"], "resources": ["*"], "verbs": ["*"] },
+            { "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["*"], "verbs": ["*", "bind", "escalate"] },
+        ],
+    }))
+    .unwrap();
+    Api::all(client.clone()).create(&PostParams::default(), &all_but_secrets).await.unwrap();
+    let binding: ClusterRoleBinding = serde_json::from_value(json!({
+        "metadata": { "name": "all-but-secrets" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "all-but-secrets" },
+        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "eve" }],
+    }))
+    .unwrap();
+    Api::all(client).create(&PostParams::default(), &binding).await.unwrap();
+    let kubeconfig = scene.lease.cluster().kubeconfig_for("eve", None).unwrap();
+    scene.set("KUBECONFIG", kubeconfig.to_str().unwrap());
+    let run = scene.register(&[]).await.expect_error("EKSC0410", 5);
+    run.says(&["the registration was taken back", "secrets", "role AmazonEKSConnectorAgentRole"]);
+    assert_eq!(scene.registrations().await.len(), 0);
+    assert!(!scene.namespace_exists().await);
+    let calls = scene.calls().await;
+    assert!(calls.iter().any(|call| call.operation == "RegisterCluster" && call.status == 200));
+    assert!(calls.iter().any(|call| call.operation == "DeregisterCluster" && call.status == 200));
+}
+
+#[tokio::test]
+async fn a_timeout_names_the_cause_and_the_same_command_resumes() {
+    let scene = Scene::new().await;
+    // The agents cannot register themselves.
+    let kind =
+        FaultKind::Error { status: 500, code: "InternalServerError".into(), message: "out of order".into() };
+    let fault = Fault { times: None, ..Fault::once("ssm", "RegisterManagedInstance", kind) };
+    // Unsigned calls belong to no account: this strikes other scenes too, so it is not used here.
+    drop(fault);
+    scene
+        .fail(
+            "ssmmessages",
+            "CreateControlChannel",
+            FaultKind::Error { status: 403, code: "AccessDeniedException".into(), message: "not now".into() },
+        )
+        .await;
+    let run = scene.register(&["--wait-timeout", "3s"]).await.expect_error("EKSC0412", 4);
+    run.says(&[
+        "onprem1 did not become ACTIVE within 3s",
+        "PENDING",
+        "valid until",
+        "Left in place, to be resumed",
+        "registration onprem1",
+        "aws eks deregister-cluster --name onprem1 --region eu-west-1",
+    ]);
+    assert_eq!(scene.registrations().await.len(), 1);
+    scene.heal().await;
+    scene.register(&[]).await.expect(0);
+    assert_eq!(scene.registrations().await.len(), 1);
+    let registered = scene.calls().await.iter().filter(|call| call.operation == "RegisterCluster").count();
+    assert_eq!(registered, 1, "the activation was continued, not made anew");
+}
+
+#[tokio::test]
+async fn a_failing_container_is_quoted() {
+    let scene = Scene::new().await;
+    // The role that the agents' init needs is taken from them as soon as it is there, by a quota of nothing.
+    let client = scene.client().await;
+    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+    let quota: k8s_openapi::api::core::v1::ResourceQuota = serde_json::from_value(json!({
+        "metadata": { "name": "none" },
+        "spec": { "hard": { "pods": "0" } },
+    }))
+    .unwrap();
+    let quotas: Api<k8s_openapi::api::core::v1::ResourceQuota> = Api::namespaced(client, NAMESPACE);
+    quotas.create(&PostParams::default(), &quota).await.unwrap();
+    crate::support::until("the quota is in force", || async {
+        quotas.get("none").await.unwrap().status.and_then(|status| status.hard).is_some()
+    })
+    .await;
+    let run = scene.register(&["--wait-timeout", "5s"]).await.expect_error("EKSC0412", 4);
+    run.says(&["the StatefulSet cannot make its pods", "exceeded quota: none"]);
+}
+
+#[tokio::test]
+async fn a_cluster_without_a_suitable_node_is_refused_before_any_change() {
+    let arm = NodeSpec { arch: "arm64".into(), ..NodeSpec::default() };
+    let site = SiteSpec { nodes: vec![arm], ..SiteSpec::default() };
+    let scene = Scene::with(LeaseOptions { site, ..LeaseOptions::default() }).await;
+    let run = scene.register(&[]).await.expect_error("EKSC0501", 3);
+    run.says(&["linux/arm64", "amd64"]);
+    assert_eq!(scene.registrations().await.len(), 0);
+    assert!(!scene.namespace_exists().await);
+}
+
+#[tokio::test]
+async fn an_expired_activation_is_renewed_and_that_is_said() {
+    let scene = Scene::new().await;
+    use eksconnect_sandbox::aws::control::SettingsPatch;
+    scene.settings(SettingsPatch { activation_expiry_seconds: Some(1), ..SettingsPatch::default() }).await;
+    scene.fail("ssmmessages", "CreateControlChannel", FaultKind::Hang).await;
+    scene.register(&["--wait-timeout", "2s"]).await;
+    crate::support::until("the registration FAILED", || async {
+        scene.registrations().await["onprem1"]["status"] == "FAILED"
+            || !scene.registrations().await.is_empty()
+    })
+    .await;
+    scene.heal().await;
+    scene.settings(SettingsPatch { activation_expiry_seconds: Some(3600), ..SettingsPatch::default() }).await;
+    scene.register(&[]).await.expect(0);
+    assert_eq!(scene.registrations().await.len(), 1);
+}

@@ -1,0 +1,17 @@
+//! eksconnect as a person or a pipeline uses it: the real binary, real Kubernetes API servers, AWS' wire protocols.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say so that something must hold; clippy.toml allows it in test functions, and helpers are not such"
+)]
+
+mod access;
+mod code;
+mod failures;
+mod input;
+mod interrupts;
+mod output;
+mod register;
+mod support;

@@ -49,6 +49,8 @@ pub enum FailureKind {
     LimitExceeded,
     /// Something that was just made is not visible everywhere yet. Try again.
     NotPropagated,
+    /// EKS misses the account's service-linked role.
+    ServiceLinkedRoleMissing,
     /// The other side is overloaded or failing. Try again later.
     Unavailable,
     /// No answer: it is unknown whether the request had its effect.

@@ -116,7 +116,7 @@ async fn run_register(console: &Console, global: &GlobalArgs, args: &RegisterArg
     let work = register(&ports, &request, Arc::clone(&view) as _, &stop);
     tokio::select! {
         ended = work => {
-            view.end();
+            view.end(ended.is_ok());
             view.registered(&ended?);
             Ok(())
         }

@@ -86,6 +86,9 @@ fn kind_of(code: &str, message: &str) -> FailureKind {
         "InvalidRequestException" | "InvalidParameterException" if is_propagation(message) => {
             FailureKind::NotPropagated
         }
+        "InvalidRequestException" if message.contains("Cluster Management role") => {
+            FailureKind::ServiceLinkedRoleMissing
+        }
         "ResourceLimitExceededException" | "LimitExceeded" | "LimitExceededException" => {
             FailureKind::LimitExceeded
         }
@@ -113,7 +116,6 @@ fn kind_of(code: &str, message: &str) -> FailureKind {
 fn is_propagation(message: &str) -> bool {
     message.contains("Nonexistent role or missing ssm service principal")
         || message.contains("Not existing role")
-        || message.contains("is not available")
 }
 
 fn credentials_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a CredentialsError> {
@@ -155,6 +157,8 @@ mod tests {
         assert_eq!(kind_of("InvalidRequestException", nonexistent), FailureKind::NotPropagated);
         assert_eq!(kind_of("InvalidRequestException", "no"), FailureKind::Rejected);
         assert_eq!(kind_of("ResourcePropagationDelayException", ""), FailureKind::NotPropagated);
+        let unavailable = "Cluster Management role arn:aws:iam::111122223333:role/x is not available";
+        assert_eq!(kind_of("InvalidRequestException", unavailable), FailureKind::ServiceLinkedRoleMissing);
     }
 
     #[test]

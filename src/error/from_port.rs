@@ -41,6 +41,7 @@ impl Failure {
             | FailureKind::Rejected
             | FailureKind::LimitExceeded
             | FailureKind::NotPropagated
+            | FailureKind::ServiceLinkedRoleMissing
             | FailureKind::Malformed => error.cause(self.message.clone()),
         };
         error.with_source(anyhow::anyhow!("{}: {:?}: {}", self.operation, self.kind, self.message))
@@ -56,7 +57,9 @@ fn code(side: Side, kind: FailureKind) -> Code {
         (Side::Aws, FailureKind::Unreachable | FailureKind::Certificate) => Code::AWS_UNREACHABLE,
         (Side::Aws, FailureKind::Unavailable | FailureKind::NotPropagated) => Code::AWS_UNAVAILABLE,
         (Side::Aws, FailureKind::LimitExceeded) => Code::QUOTA,
-        (Side::Aws, FailureKind::Rejected) => Code::REGISTRATION_REJECTED,
+        (Side::Aws, FailureKind::Rejected | FailureKind::ServiceLinkedRoleMissing) => {
+            Code::REGISTRATION_REJECTED
+        }
         (Side::Aws, FailureKind::NotFound | FailureKind::Conflict | FailureKind::Malformed) => {
             Code::AWS_UNEXPECTED
         }
@@ -67,7 +70,10 @@ fn code(side: Side, kind: FailureKind) -> Code {
         ) => Code::CLUSTER_UNAUTHENTICATED,
         (Side::Cluster, FailureKind::Unreachable) => Code::CLUSTER_UNREACHABLE,
         (Side::Cluster, FailureKind::Certificate) => Code::CLUSTER_CERTIFICATE,
-        (Side::Cluster, FailureKind::Unavailable | FailureKind::NotPropagated) => Code::CLUSTER_UNAVAILABLE,
+        (
+            Side::Cluster,
+            FailureKind::Unavailable | FailureKind::NotPropagated | FailureKind::ServiceLinkedRoleMissing,
+        ) => Code::CLUSTER_UNAVAILABLE,
         (Side::Cluster, FailureKind::Rejected | FailureKind::LimitExceeded) => Code::OBJECT_REJECTED,
         (Side::Cluster, FailureKind::NotFound | FailureKind::Conflict | FailureKind::Malformed) => {
             Code::CLUSTER_UNEXPECTED

@@ -69,8 +69,11 @@ impl RegisterView {
     }
 
     /// The run ended: nothing is drawn any more.
-    pub fn end(&self) {
+    pub fn end(&self, well: bool) {
         self.lines.end();
+        if !well && self.console.format() == Format::Text {
+            self.console.say("");
+        }
     }
 
     /// The second signal came.

@@ -86,7 +86,13 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
 
     let (objects, other_registration) = tokio::try_join!(
-        object_states(ports, &desired, registration.as_ref(), live_set.is_some()),
+        object_states(
+            ports,
+            &desired,
+            registration.as_ref(),
+            live_set.is_some(),
+            namespace_facts.as_ref().is_some_and(|namespace| namespace.terminating),
+        ),
         other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
     )?;
     let observed = Observed {
@@ -193,9 +199,14 @@ async fn object_states(
     desired: &Desired,
     registration: Option<&Registration>,
     set_exists: bool,
+    terminating: bool,
 ) -> Result<BTreeMap<ObjectRef, ObjectState>, Error> {
-    let mut objects = desired.base_objects();
     let mut states = BTreeMap::new();
+    if terminating {
+        // Nothing can be tried in a namespace that goes.
+        return Ok(states);
+    }
+    let mut objects = desired.base_objects();
     match registration.and_then(|registration| Some((registration, registration.activation_id.as_deref()?))) {
         Some((registration, id)) => {
             let created = registration.created_at.unwrap_or(Timestamp::UNIX_EPOCH);
@@ -218,7 +229,7 @@ async fn object_states(
 async fn object_state(ports: &Ports, object: &Object) -> Result<ObjectState, Error> {
     let (live, applied) = tokio::try_join!(
         failing(format!("read {}", object.reference), ports.cluster.read(&object.reference)),
-        failing(format!("try (dry run) to apply {}", object.reference), ports.cluster.dry_run(object)),
+        failing(format!("check {} by a dry run", object.reference), ports.cluster.dry_run(object)),
     )?;
     Ok(match (live.map(settled), applied.map(settled)) {
         (None, _) => ObjectState::Absent,

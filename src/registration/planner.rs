@@ -248,7 +248,8 @@ fn role_steps(
     notes: &mut Vec<String>,
 ) -> Result<Vec<StepId>, Error> {
     let mut steps = Vec::new();
-    if observed.service_linked_role == Some(false) {
+    // One that may not be seen is made too: IAM says so if it is there.
+    if observed.service_linked_role != Some(true) && observed.registration.is_none() {
         steps.push(plan.add(Step::CreateServiceLinkedRole, []));
     }
     let name = desired.role.name().to_owned();

@@ -158,8 +158,9 @@ fn carry_out<'a>(
             Step::Discard { .. } => world.registration = None,
             Step::Register(new) => {
                 assert!(world.registration.is_none(), "registered twice");
-                assert!(
-                    world.service_linked_role != Some(false),
+                assert_eq!(
+                    world.service_linked_role,
+                    Some(true),
                     "registered without the service-linked role"
                 );
                 assert!(world.lease.is_some(), "registered without the Lease");

@@ -8,7 +8,7 @@ use super::observe::{Ports, observe};
 use super::observed::{Observed, Status};
 use super::planner::{RegisterPlan, plan};
 use super::request::{ROLE_POLICY_NAME, RegisterRequest};
-use super::step::Step;
+use super::step::{SERVICE_LINKED_ROLE, Step};
 use super::worker::RegisterWorker;
 use crate::error::{Code, Error, Kind, Remains};
 use crate::plan::{Execution, Reporter, Stop, execute};
@@ -164,15 +164,9 @@ async fn attempt(
         let (outer, inner) = (stop.clone(), stop_attempt.clone());
         async move { inner.stop(outer.stopped().await) }
     });
-    let had_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code)
-        || observed.registration.is_some();
-    let worker = Arc::new(RegisterWorker::new(
-        ports.clone(),
-        desired.clone(),
-        request.wait.unwrap_or_default(),
-        stop_attempt.clone(),
-        had_code,
-    ));
+    let limit = request.wait.unwrap_or_default();
+    let worker =
+        Arc::new(RegisterWorker::new(ports.clone(), desired.clone(), observed, limit, stop_attempt.clone()));
     let reporter = Arc::new(Relay(Arc::clone(show)));
     let execution = execute(&plan.plan, Arc::clone(&worker) as _, reporter, &stop_attempt).await;
     relay.abort();
@@ -256,6 +250,14 @@ fn with_remains(
         }
     }
     error.remains.extend(not_undone);
+    if did(|step| matches!(step, Step::CreateServiceLinkedRole))
+        && observed.service_linked_role == Some(false)
+    {
+        error.remains.push(Remains {
+            what: format!("role {SERVICE_LINKED_ROLE} (costs nothing, and the next run uses it)"),
+            remove_with: format!("aws iam delete-service-linked-role --role-name {SERVICE_LINKED_ROLE}"),
+        });
+    }
     if did(|step| matches!(step, Step::CreateAgentRole { .. })) {
         let role = desired.role.name();
         error.remains.push(Remains {

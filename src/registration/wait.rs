@@ -136,6 +136,7 @@ fn tolerate(failure: Failure, attempting: &str) -> Result<String, StepFailure> {
         | FailureKind::Rejected
         | FailureKind::LimitExceeded
         | FailureKind::NotPropagated
+        | FailureKind::ServiceLinkedRoleMissing
         | FailureKind::Certificate => Err(failure.into_error(attempting).into()),
     }
 }

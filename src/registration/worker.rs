@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::desired::Desired;
 use super::observe::Ports;
+use super::observed::Observed;
 use super::step::{NewRegistration, OnceRegistered, Step};
 use super::wait::{Awaited, until_active};
 use crate::error::{Code, Error, Remains};
@@ -20,6 +21,9 @@ use crate::ports::{Failure, FailureKind, HeldLease, RegisterCall, Registered};
 /// How long RegisterCluster is tried while IAM's changes spread (seen to take up to about two minutes).
 const PROPAGATION_BOUND: Duration = Duration::from_secs(180);
 
+/// How long a namespace that is undone is waited for. It holds nothing that takes time to end.
+const NAMESPACE_GOES_WITHIN: Duration = Duration::from_secs(30);
+
 /// How often a RegisterCluster call without an answer, or answered by an overloaded EKS, is repeated.
 const REGISTER_ATTEMPTS: usize = 4;
 
@@ -27,6 +31,7 @@ const REGISTER_ATTEMPTS: usize = 4;
 #[derive(Default)]
 pub(super) struct Context {
     role_arn: OnceLock<String>,
+    made_service_linked_role: AtomicBool,
     registered: OnceLock<Known>,
     lease: OnceLock<Arc<dyn HeldLease>>,
     /// What this run made in the cluster, in order.
@@ -47,6 +52,8 @@ pub(super) struct RegisterWorker {
     desired: Desired,
     limit: Duration,
     stop: Stop,
+    /// It was seen not to exist, which is more than not having been seen.
+    service_linked_role_is_missing: bool,
     context: Context,
 }
 
@@ -90,22 +97,35 @@ impl Worker<Step> for RegisterWorker {
 }
 
 impl RegisterWorker {
+    /// For a run on what was `observed`; `limit` bounds the wait until ACTIVE.
     pub(super) fn new(
         ports: Ports,
         desired: Desired,
+        observed: &Observed,
         limit: Duration,
         stop: Stop,
-        code_in_cluster: bool,
     ) -> Self {
-        let context = Context { code_in_cluster: AtomicBool::new(code_in_cluster), ..Context::default() };
-        Self { ports, desired, limit, stop, context }
+        let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
+        let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
+        let context = Context { code_in_cluster, ..Context::default() };
+        let service_linked_role_is_missing = observed.service_linked_role == Some(false);
+        Self { ports, desired, limit, stop, service_linked_role_is_missing, context }
     }
 
     async fn create_service_linked_role(&self) -> Result<Done, StepFailure> {
-        let answer = self.ports.roles.create_service_linked_role().await;
-        answer
-            .map_err(|failure| failure.into_error("create the service-linked role of the EKS Connector"))?;
-        Ok(Done::new("created"))
+        match self.ports.roles.create_service_linked_role().await {
+            Ok(()) => {
+                self.context.made_service_linked_role.store(true, Ordering::Release);
+                Ok(Done::new("created"))
+            }
+            // It may not be read either, so it may well be there: EKS knows.
+            Err(failure) if failure.kind == FailureKind::Denied && !self.service_linked_role_is_missing => {
+                Ok(Done::new("not known"))
+            }
+            Err(failure) => {
+                Err(failure.into_error("create the service-linked role of the EKS Connector").into())
+            }
+        }
     }
 
     async fn create_agent_role(&self, name: &str) -> Result<Done, StepFailure> {
@@ -192,6 +212,19 @@ impl RegisterWorker {
                     progress("waiting until EKS can see the agent role".to_owned());
                 }
                 FailureKind::NotPropagated => return Err(not_accepted(&call, &failure).into()),
+                // One that was made a moment ago is on its way; one that could not be made is not.
+                FailureKind::ServiceLinkedRoleMissing
+                    if self.context.made_service_linked_role.load(Ordering::Acquire)
+                        && began.elapsed() < PROPAGATION_BOUND =>
+                {
+                    progress("waiting until EKS can see the service-linked role".to_owned());
+                }
+                FailureKind::ServiceLinkedRoleMissing => {
+                    return Err(failure
+                        .into_error(&attempting)
+                        .fix("have somebody make it who may: aws iam create-service-linked-role --aws-service-name eks-connector.amazonaws.com")
+                        .into());
+                }
                 // With the token of the first call: if that had its effect, this is the same call.
                 FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
                     if unanswered + 1 < REGISTER_ATTEMPTS =>
@@ -300,11 +333,29 @@ impl RegisterWorker {
             tracing::debug!("the Lease could not be discarded: {failure}");
         }
         for (object, uid) in made {
-            if self.ports.cluster.delete(&object, &uid).await.is_err() {
+            let gone = match self.ports.cluster.delete(&object, &uid).await {
+                Ok(()) => object.kind != ObjectKind::Namespace || self.is_gone(&object).await,
+                Err(_) => false,
+            };
+            if !gone {
                 remains.push(Remains { what: object.to_string(), remove_with: kubectl_delete(&object) });
             }
         }
         remains
+    }
+
+    /// A namespace goes when all that is in it is gone. The next run would be refused until then.
+    async fn is_gone(&self, namespace: &ObjectRef) -> bool {
+        let look_again = ConstantBuilder::default()
+            .with_delay(Duration::from_millis(250))
+            .with_max_times(usize::try_from(NAMESPACE_GOES_WITHIN.as_millis() / 250).unwrap_or(1));
+        for delay in look_again.build() {
+            match self.ports.cluster.read(namespace).await {
+                Ok(None) => return true,
+                Ok(Some(_)) | Err(_) => tokio::time::sleep(delay).await,
+            }
+        }
+        false
     }
 }
 

@@ -169,12 +169,12 @@ async fn a_token_that_the_cluster_does_not_know() {
 #[tokio::test]
 async fn a_denied_action_of_aws_is_named_and_the_documented_policy_suffices() {
     let mut scene = Scene::new().await;
-    let account = scene.lease.account().id.clone();
     let documented: serde_json::Value =
         serde_json::from_str(include_str!("../../policies/caller-register.json")).unwrap();
     for denied in
         ["iam:CreateRole", "eks:DescribeCluster", "iam:PutRolePolicy", "iam:CreateServiceLinkedRole"]
     {
+        let account = scene.lease.account().id.clone();
         let mut policy = documented.clone();
         let deny = json!({ "Effect": "Deny", "Action": denied, "Resource": "*" });
         policy["Statement"].as_array_mut().unwrap().push(deny);

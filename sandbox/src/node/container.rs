@@ -296,6 +296,7 @@ impl Supervisor<'_> {
             name: pod.name_any(),
         };
         Ok(Process {
+            version: pulled.tag,
             arguments: environment::command_line(
                 container,
                 pulled.image.entrypoint,

@@ -70,7 +70,7 @@ fn digest(repository: &str, tag: &str) -> String {
 #[derive(Clone, Copy)]
 pub(super) struct Pulled {
     pub(super) image: &'static Image,
-    tag: &'static str,
+    pub(super) tag: &'static str,
 }
 
 impl Pulled {
@@ -225,11 +225,28 @@ impl Keyring {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::runtime::table::MIRROR_REGISTRY, *};
 
     fn pull(text: &str, arch: &str) -> Result<String, String> {
         let reference = Reference::parse(text).unwrap();
         resolve(&reference, arch, &Keyring::default()).map(|pulled| pulled.id(&reference))
+    }
+
+    #[test]
+    fn registries_have_copies_and_newer_tags() {
+        let of = |repository: &str, tags: [&str; 2]| {
+            tags.map(|tag| format!("{repository}:{tag}")).map(|image| {
+                let [public, mirror] = ["public.ecr.aws", MIRROR_REGISTRY]
+                    .map(|host| pull(&format!("{host}/{image}"), "amd64").unwrap());
+                let digest = |id: &str| id.split_once('@').unwrap().1.to_owned();
+                assert_eq!(digest(&public), digest(&mirror), "a copy is the same image");
+                public
+            })
+        };
+        let [old, new] = of("eks-connector/eks-connector", ["0.0.11", "0.0.12"]);
+        assert_ne!(old, new);
+        let [old, new] = of("amazon-ssm-agent/amazon-ssm-agent", ["3.2.2303.0", "3.3.1611.0"]);
+        assert_ne!(old, new);
     }
 
     #[test]

@@ -215,6 +215,42 @@ async fn accounts_and_regions_are_apart() {
 }
 
 #[tokio::test]
+async fn of_many_registrations_of_a_name_at_once_one_succeeds() {
+    let (_emulator, aws) = start().await;
+    let role = aws.agent_role().await;
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let (aws, role) = (aws.clone(), role.clone());
+            tokio::spawn(async move { aws.register("c1", &role).await.status })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for call in calls {
+        statuses.push(call.await.unwrap());
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses[0], 200);
+    assert!(statuses[1..].iter().all(|status| *status == 409), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_page_token_is_refused() {
+    let (_emulator, aws) = start().await;
+    let answer = aws.iam("ListRoles", &[("Marker", "marker-7")]).await;
+    assert_eq!(answer.error(), (400, "ValidationError".to_owned()));
+    let answer = aws.eks("GET", "/clusters?nextToken=x", None).await;
+    assert_eq!(answer.error(), (400, "InvalidParameterException".to_owned()));
+    let answer = aws.ssm("DescribeActivations", json!({"NextToken": "x"})).await;
+    assert_eq!(answer.error(), (400, "InvalidNextToken".to_owned()));
+    for (path, message) in [
+        ("/clusters?maxResults=0", "value greater than or equal to 1"),
+        ("/clusters?maxResults=101", "value less than or equal to 100"),
+    ] {
+        assert!(aws.eks("GET", path, None).await.message().ends_with(message), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn an_emulator_that_is_dropped_stops_listening() {
     let (emulator, aws) = start().await;
     aws.sts("GetCallerIdentity", &[]).await.ok();

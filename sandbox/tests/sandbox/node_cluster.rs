@@ -1,105 +1,47 @@
-//! What the node's tests share: one cluster with two nodes for the whole run, and a namespace a test.
+//! What the node's tests share: one leased cluster for as long as any of them uses it, and a namespace a test.
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use eksconnect_sandbox::{
-    Progress,
-    aws::{self, Emulator},
-    controlplane::{Assets, Cluster, ClusterOptions, Etcd},
-    node::{Node, Options, Speed},
+    aws::control::AccountSpec,
+    node::{Options, Speed},
+    pool::{Lease, LeaseOptions, lease},
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Namespace, Pod};
 use kube::{
-    Api, Client, Config, ResourceExt,
+    Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use uuid::Uuid;
+
+use crate::support::aws_caller::AwsCaller;
 
 /// How long anything may take that the tests wait for. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The cluster as tests see it; it lives on a thread of its own until the process ends.
-struct Shared {
-    kubeconfig: PathBuf,
-    server: String,
-    emulator: Emulator,
-    nodes: Vec<Node>,
-}
-
-async fn shared() -> &'static Shared {
-    static SHARED: OnceCell<Shared> = OnceCell::const_new();
-    SHARED
-        .get_or_init(async || {
-            tokio::task::spawn_blocking(|| {
-                let (sender, receiver) = mpsc::channel();
-                std::thread::spawn(move || {
-                    tokio::runtime::Builder::new_multi_thread()
-                        .worker_threads(2)
-                        .enable_all()
-                        .build()
-                        .unwrap()
-                        .block_on(live(sender));
-                });
-                receiver.recv().unwrap()
-            })
-            .await
-            .unwrap()
-        })
-        .await
-}
-
-async fn live(started: mpsc::Sender<Shared>) {
-    let directory = tempfile::tempdir().unwrap();
-    let assets = Assets::find(&Progress::stderr()).unwrap();
-    let etcd = Etcd::start(&assets, directory.path()).await.unwrap();
-    let cluster = Cluster::start(&assets, &etcd, ClusterOptions::named("nodes")).await.unwrap();
-    let client = cluster.client().await.unwrap();
-    let emulator = Emulator::start(aws::Options::default()).await.unwrap();
-    let mut nodes = Vec::new();
-    for name in ["node-1", "node-2"] {
-        let options = options(
-            client.clone(),
-            cluster.server(),
-            emulator.endpoint(),
-            name,
-            &directory.path().join(name),
-        );
-        nodes.push(Node::start(options).await.unwrap());
+/// The lease that the node's tests share. It is given back with the last of them, so that other tests get their turn.
+async fn shared() -> Arc<Lease> {
+    static SHARED: Mutex<Weak<Lease>> = Mutex::const_new(Weak::new());
+    let mut shared = SHARED.lock().await;
+    if let Some(lease) = shared.upgrade() {
+        return lease;
     }
-    let shared =
-        Shared { kubeconfig: cluster.kubeconfig(), server: cluster.server().to_owned(), emulator, nodes };
-    assert!(started.send(shared).is_ok());
-    std::future::pending::<()>().await;
-}
-
-fn options(client: Client, server: &str, aws_endpoint: &str, name: &str, work_dir: &Path) -> Options {
-    Options {
-        client,
-        api_server: server.to_owned(),
-        name: name.to_owned(),
-        arch: "amd64".to_owned(),
-        labels: BTreeMap::new(),
-        taints: Vec::new(),
-        provider_id: None,
-        aws_endpoint: aws_endpoint.to_owned(),
-        speed: Speed::default(),
-        work_dir: work_dir.to_owned(),
-    }
+    let fresh = Arc::new(lease(LeaseOptions::default()).await.unwrap());
+    *shared = Arc::downgrade(&fresh);
+    fresh
 }
 
 /// A namespace of the shared cluster.
 pub(crate) struct Playground {
     pub(crate) client: Client,
     pub(crate) namespace: String,
-    shared: &'static Shared,
+    lease: Arc<Lease>,
     directory: tempfile::TempDir,
 }
 
@@ -116,13 +58,9 @@ impl Playground {
 
     /// A namespace of a name that no other test uses.
     pub(crate) async fn named(namespace: String, labels: Value) -> Self {
-        let shared = shared().await;
-        let kubeconfig = Kubeconfig::read_from(&shared.kubeconfig).unwrap();
-        let mut config =
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        config.proxy_url = None;
-        let client = Client::try_from(config).unwrap();
-        let playground = Self { client, namespace, shared, directory: tempfile::tempdir().unwrap() };
+        let lease = shared().await;
+        let client = lease.client().await.unwrap();
+        let playground = Self { client, namespace, lease, directory: tempfile::tempdir().unwrap() };
         let object: Namespace =
             serde_json::from_value(json!({ "metadata": { "name": playground.namespace, "labels": labels } }))
                 .unwrap();
@@ -163,19 +101,38 @@ impl Playground {
 
     /// Options of a further node of this cluster.
     pub(crate) fn node_options(&self, name: &str) -> Options {
-        let directory = self.directory.path().join(name);
-        options(self.client.clone(), &self.shared.server, self.shared.emulator.endpoint(), name, &directory)
+        Options {
+            client: self.client.clone(),
+            api_server: self.lease.cluster().server().to_owned(),
+            name: name.to_owned(),
+            arch: "amd64".to_owned(),
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            provider_id: None,
+            aws_endpoint: self.lease.endpoint().to_owned(),
+            speed: Speed::default(),
+            work_dir: self.directory.path().join(name),
+        }
     }
 
-    /// The emulator that the nodes' pods reach.
-    pub(crate) fn emulator(&self) -> &'static Emulator {
-        &self.shared.emulator
+    /// A caller of a new account of the AWS that the nodes' pods reach.
+    pub(crate) async fn aws(&self) -> AwsCaller {
+        let account = self.lease.aws().create_account(AccountSpec::default()).await.unwrap();
+        AwsCaller {
+            endpoint: self.lease.endpoint().to_owned(),
+            account: account.id,
+            region: self.lease.region().to_owned(),
+            access_key_id: account.access_key_id,
+            secret_access_key: account.secret_access_key,
+            session_token: account.session_token,
+            host: None,
+        }
     }
 
     /// Asks the connector of a pod, on whichever node it is.
     pub(crate) async fn ask_connector(&self, pod: &Pod, identity: Option<&str>, path: &str) -> (u16, String) {
         let name = pod.spec.as_ref().unwrap().node_name.as_deref().unwrap();
-        let node = self.shared.nodes.iter().find(|node| node.name() == name).unwrap();
+        let node = self.lease.nodes().iter().find(|node| node.name() == name).unwrap();
         node.ask_connector(&pod.uid().unwrap(), identity, "GET", path).await.unwrap()
     }
 

@@ -10,12 +10,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::node_cluster::{Playground, container, eventually, holds, waiting};
-use crate::support::aws_caller::AwsCaller;
+use crate::support::aws_caller::{AwsCaller, TRUST};
 
-const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["ssm.amazonaws.com"]},"Action":"sts:AssumeRole"}]}"#;
-const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[
-    {"Effect":"Allow","Action":["ssmmessages:CreateControlChannel"],"Resource":"arn:aws:eks:*:*:cluster/*"},
-    {"Effect":"Allow","Action":["ssmmessages:CreateDataChannel","ssmmessages:OpenDataChannel","ssmmessages:OpenControlChannel"],"Resource":"*"}]}"#;
+const POLICY: &str = include_str!("fixtures/eks-connector-agent-policy.json");
 
 const CONNECTOR: &str = "public.ecr.aws/eks-connector/eks-connector:0.0.11";
 const AGENT: &str = "public.ecr.aws/amazon-ssm-agent/amazon-ssm-agent:3.2.2303.0";
@@ -29,7 +26,7 @@ struct Registration {
 
 impl Registration {
     async fn new(here: &Playground) -> Self {
-        let aws = AwsCaller::new(here.emulator()).await;
+        let aws = here.aws().await;
         let role = [("RoleName", "Agent"), ("AssumeRolePolicyDocument", TRUST)];
         let arn = aws.iam("CreateRole", &role).await.ok().xml("Arn").unwrap().to_owned();
         let policy = [("RoleName", "Agent"), ("PolicyName", "Channel"), ("PolicyDocument", POLICY)];
@@ -261,6 +258,7 @@ async fn the_manifest_turns_a_registration_active() {
     assert_eq!(document("fingerprint")["similarityThreshold"], -1);
     assert!(data.contains_key("manifest"));
 
+    log_with(&here, "connector-agent", "amazon-ssm-agent - v3.2.2303.0").await;
     log_with(&here, "connector-agent", "Successfully opened websocket connection").await;
     log_with(&here, "connector-proxy", "listening on &{unix /var/eks/shared/connector.sock").await;
 

@@ -122,7 +122,7 @@ async fn work(process: &Process) -> i32 {
         }
     };
     info(process, "Agent will take identity from OnPrem");
-    info(process, "[amazon-ssm-agent] amazon-ssm-agent - v3.2.2303.0");
+    info(process, format!("[amazon-ssm-agent] amazon-ssm-agent - v{}", process.version));
     info(process, "[amazon-ssm-agent] OS: linux, Arch: amd64");
     stay_connected(process, &instance).await
 }

@@ -34,6 +34,8 @@ pub type Behaviour = fn(Process) -> BoxFuture<'static, i32>;
 
 /// One run of a container, as its program sees it.
 pub struct Process {
+    /// Version of the program: the tag of its image.
+    pub version: &'static str,
     /// Arguments, without the program's own name.
     pub arguments: Vec<String>,
     /// Environment, complete.

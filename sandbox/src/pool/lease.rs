@@ -42,20 +42,17 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub(super) async fn take(pool: Arc<Pool>, options: LeaseOptions) -> Result<Self> {
-        // On the world's runtime: what belongs to the world must not end with the runtime of a test.
-        runtime()?
-            .spawn(async move {
-                let permit = Arc::clone(&pool.permits).acquire_owned().await?;
-                let account = pool.world.emulator().control().create_account(AccountSpec::default()).await?;
-                let directory =
-                    pool.workspace.path().join("leases").join(Uuid::new_v4().simple().to_string());
-                fs::create_dir_all(directory.join("home"))
-                    .with_context(|| format!("could not make {}", directory.display()))?;
-                let place = pool.place(options.site).await?;
-                Ok(Self { pool, held: Some((place, permit)), account, region: options.region, directory })
-            })
-            .await?
+    pub(super) async fn take(
+        pool: Arc<Pool>,
+        options: LeaseOptions,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Self> {
+        let account = pool.world.emulator().control().create_account(AccountSpec::default()).await?;
+        let directory = pool.workspace.path().join("leases").join(Uuid::new_v4().simple().to_string());
+        fs::create_dir_all(directory.join("home"))
+            .with_context(|| format!("could not make {}", directory.display()))?;
+        let place = pool.place(options.site).await?;
+        Ok(Self { pool, held: Some((place, permit)), account, region: options.region, directory })
     }
 
     fn place(&self) -> &Place {

@@ -10,7 +10,9 @@ mod lease;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use futures::FutureExt;
+use futures::future::try_join_all;
 use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
@@ -27,25 +29,38 @@ pub const CLUSTERS: usize = 3;
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 static POOL: OnceCell<Arc<Pool>> = OnceCell::const_new();
 
-/// Leases a clean cluster with a fresh AWS account. Waits while all clusters are in use. Start several together when a
-/// test needs more than one, never more than [`CLUSTERS`]: whoever holds one and waits for another may wait for ever.
+/// Leases a clean cluster with a fresh AWS account. Waits while all clusters are in use.
+///
+/// Whoever holds a lease and asks for another may wait for ever: see [`lease_together`].
 ///
 /// # Errors
 /// The world or the cluster does not start.
 pub async fn lease(options: LeaseOptions) -> Result<Lease> {
+    let mut leases = lease_together(vec![options]).await?;
+    leases.pop().context("no lease")
+}
+
+/// Leases several clusters at once, for a test that needs more than one. Each lease has an account of its own too.
+///
+/// # Errors
+/// They are more than [`CLUSTERS`], or the world or a cluster does not start.
+pub async fn lease_together(options: Vec<LeaseOptions>) -> Result<Vec<Lease>> {
+    ensure!(options.len() <= CLUSTERS, "there are {CLUSTERS} clusters, not {}", options.len());
     let runtime = runtime()?;
     let pool = POOL
         .get_or_try_init(|| async { runtime.spawn(Pool::start()).await?.map(Arc::new) })
         .await
         .context("the world for tests did not start")?;
-    Lease::take(Arc::clone(pool), options).await
+    let pool = Arc::clone(pool);
+    // On the world's runtime: what belongs to the world must not end with the runtime of a test.
+    runtime.spawn(Pool::leases(pool, options)).await?
 }
 
 fn runtime() -> Result<&'static Runtime> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
-    // Of two that come at once one is kept; the other is idle and dropped, on a thread where that may block.
+    // Of two that come at once one is kept; the other does nothing yet.
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("world").enable_all().build()?;
     if let Err(unused) = RUNTIME.set(runtime) {
         unused.shutdown_background();
@@ -102,6 +117,17 @@ impl Pool {
             places: Mutex::default(),
             named: AtomicUsize::new(1),
         })
+    }
+
+    async fn leases(pool: Arc<Self>, options: Vec<LeaseOptions>) -> Result<Vec<Lease>> {
+        // All or none: with a part of them two tests would wait for each other.
+        let mut permits = Arc::clone(&pool.permits).acquire_many_owned(u32::try_from(options.len())?).await?;
+        let mut takes = Vec::new();
+        for options in options {
+            let permit = permits.split(1).context("too few permits")?;
+            takes.push(Lease::take(Arc::clone(&pool), options, permit).boxed());
+        }
+        try_join_all(takes).await
     }
 
     /// A clean cluster like `spec`: an idle one, else a new one. The caller holds a permit, so one may exist.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eksconnect_sandbox::pool::{CLUSTERS, Lease, LeaseOptions, lease};
+use eksconnect_sandbox::pool::{CLUSTERS, Lease, LeaseOptions, lease, lease_together};
 use eksconnect_sandbox::world::{NodeSpec, SiteSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
 use k8s_openapi::api::rbac::v1::ClusterRole;
@@ -141,6 +141,21 @@ async fn a_panicking_test_gives_its_lease_back() {
         });
         panicking.await.unwrap_err();
     }
+}
+
+/// Three tests that want two of three clusters each: with one cluster each they would wait for ever.
+#[tokio::test]
+async fn several_clusters_are_leased_at_once() {
+    let both = || async {
+        let two = lease_together(vec![LeaseOptions::default(); 2]).await.unwrap();
+        assert_ne!(two[0].cluster().name(), two[1].cluster().name());
+        assert_ne!(two[0].account().id, two[1].account().id);
+        tokio::task::yield_now().await;
+    };
+    timeout(Duration::from_secs(180), async { tokio::join!(both(), both(), both()) })
+        .await
+        .expect("all are served");
+    lease_together(vec![LeaseOptions::default(); CLUSTERS + 1]).await.err().unwrap();
 }
 
 #[tokio::test]

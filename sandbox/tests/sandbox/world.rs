@@ -53,6 +53,8 @@ impl Sandbox {
             .args(["-c", &format!("{}\n{line}", self.shown(&["env"]))])
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
+            // kubectl keeps a cache there.
+            .env("HOME", self.0.path())
             // Left over from before, and in the way.
             .env("AWS_PROFILE", "another")
             .output()

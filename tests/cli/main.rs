@@ -8,7 +8,9 @@
 )]
 
 mod access;
+mod boundaries;
 mod code;
+mod documents;
 mod failures;
 mod input;
 mod interrupts;

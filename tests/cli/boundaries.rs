@@ -1,0 +1,111 @@
+//! The boundaries between the modules are real: what is pure names no SDK, no client, no terminal, nothing
+//! asynchronous; and each library stays in its own module (docs/architecture.md).
+
+use std::path::{Path, PathBuf};
+
+/// Where a crate or a word may be named, all else being out of bounds.
+const RULES: [(&str, &[&str]); 12] = [
+    ("aws_sdk_", &["aws/"]),
+    ("aws_config", &["aws/"]),
+    ("aws_smithy_types", &["aws/"]),
+    ("kube::", &["kubernetes/"]),
+    ("hyper_util", &["kubernetes/"]),
+    ("clap", &["cli/", "run.rs"]),
+    ("indicatif", &["output/"]),
+    ("anstream", &["output/"]),
+    ("println!", &[]),
+    ("std::env::var", &["environment.rs"]),
+    ("expose_secret", &["kubernetes/secrets.rs"]),
+    ("crate::output", &["run.rs", "output/"]),
+];
+
+/// What is decided here can be tested without a network, a clock or a runtime.
+const PURE: [&str; 12] = [
+    "registration/activation.rs",
+    "registration/desired.rs",
+    "registration/name.rs",
+    "registration/observed.rs",
+    "registration/planner.rs",
+    "registration/proof.rs",
+    "registration/provider.rs",
+    "registration/request.rs",
+    "registration/step.rs",
+    "registration/remains.rs",
+    "manifest/",
+    "plan/mod.rs",
+];
+
+const IMPURE: [&str; 8] =
+    ["tokio", "async ", ".await", "std::fs", "std::net", "Timestamp::now", "Instant::now", "crate::ports"];
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source file with the lines of code in it, below `src/`.
+fn code() -> Vec<(String, Vec<String>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            // Tests may use what they test with.
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+            let lines =
+                code.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect();
+            (name, lines)
+        })
+        .filter(|(name, _)| !name.ends_with("_tests.rs"))
+        .collect()
+}
+
+fn within(name: &str, places: &[&str]) -> bool {
+    places.iter().any(|place| name == *place || (place.ends_with('/') && name.starts_with(place)))
+}
+
+#[test]
+fn each_library_stays_in_its_module() {
+    let mut trespasses = Vec::new();
+    for (name, lines) in code() {
+        for (word, places) in RULES {
+            if !within(&name, places) {
+                trespasses.extend(
+                    lines
+                        .iter()
+                        .filter(|line| line.contains(word))
+                        .map(|line| format!("{name}: {}", line.trim())),
+                );
+            }
+        }
+    }
+    assert!(trespasses.is_empty(), "{trespasses:#?}");
+}
+
+#[test]
+fn what_is_pure_stays_pure() {
+    let mut trespasses = Vec::new();
+    let mut looked_at = 0;
+    for (name, lines) in code().into_iter().filter(|(name, _)| within(name, &PURE)) {
+        looked_at += 1;
+        for word in IMPURE {
+            trespasses.extend(
+                lines
+                    .iter()
+                    .filter(|line| line.contains(word))
+                    .map(|line| format!("{name}: {}", line.trim())),
+            );
+        }
+    }
+    assert!(looked_at >= PURE.len(), "files were renamed: only {looked_at} were looked at");
+    assert!(trespasses.is_empty(), "{trespasses:#?}");
+}

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod controlplane;
 pub mod node;
 pub mod pool;
+pub mod python;
 pub mod world;
 
 pub use progress::Progress;

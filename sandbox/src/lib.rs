@@ -3,6 +3,8 @@
 //!
 //! Shares no code with eksconnect: a mistake must not hide by being made on both sides.
 
+mod bench;
+mod delay;
 mod demo;
 mod environment;
 mod progress;

@@ -25,22 +25,23 @@ use crate::workspace::Workspace;
 
 /// Measure how long connecting a cluster takes when AWS and the cluster are far away
 ///
-/// Each case runs at each latency, in a world of its own: every answer of STS, IAM and EKS is late by the latency, and so
-/// is every exchange with the cluster, by a relay that holds back each direction by half of it. TLS handshakes with the
-/// cluster cost what they cost in life; TCP's own do not, nor has the emulator of AWS TLS. The agents' own calls and
-/// the nodes' are not delayed.
+/// Each case runs at each latency, in a world that is gone afterwards. Every answer of STS, IAM and EKS is late by the
+/// latency, and so is every exchange with the cluster, by a relay that holds back each direction by half of it. TLS
+/// handshakes with the cluster cost what they cost in life; TCP's own do not, nor has the emulator of AWS TLS. The
+/// agents' own calls and the nodes' are not delayed.
 ///
-/// The bound is the time that nothing could beat which makes the same requests: the number of round trips of the case
-/// that must wait for each other, times the latency, plus the median time of the same case at 0 ms, in which are the
-/// agents and the computing. The ratio is the time over the bound; since agents also start while requests are on their
-/// way, it may be below 1. The number of round trips is a constant of each case;
-/// the table below the times holds it against the calls that AWS and the API server logged. "In a row" are at most so
-/// many calls that each began after the one before had ended.
+/// The bound is the number of round trips of the case that must wait for each other, times the latency, plus the median
+/// time of the same case at 0 ms, in which are the agents and the computing. The ratio is the time over the bound. It
+/// may come below 1: agents also start while requests are on their way.
+///
+/// The number of round trips is a constant of each case. The second table holds it against what AWS and the API server
+/// logged at the highest latency. "In a row" are the most calls of which each began after the one before had ended.
 #[derive(clap::Args)]
 #[command(after_help = "Cases:
   register-fresh        eksconnect register, with a new account and a new cluster
   register-again        the same once more: there is nothing to do
-  aws-cli-and-kubectl   by hand, as the user guide says: aws five times, kubectl apply, aws eks describe-cluster until ACTIVE
+  aws-cli-and-kubectl   by hand, as the user guide says: aws five times, kubectl apply,
+                        aws eks describe-cluster until ACTIVE
 
 Examples:
   cargo sandbox bench

@@ -2,6 +2,8 @@
 //! its options, the AWS SDK and kube those of their own.)
 #![expect(clippy::disallowed_methods, reason = "this is the one place")]
 
+use std::path::PathBuf;
+
 /// The profile that the AWS tools would use.
 pub fn aws_profile() -> Option<String> {
     non_empty("AWS_PROFILE")
@@ -15,6 +17,17 @@ pub fn aws_max_attempts() -> Option<String> {
 /// Whether the terminal can do no more than print (`TERM=dumb`).
 pub fn terminal_is_dumb() -> bool {
     non_empty("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// The files that `KUBECONFIG` names.
+pub fn kubeconfig_files() -> Vec<PathBuf> {
+    let paths = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()).collect()
+}
+
+/// The format of `EKSCONNECT_OUTPUT`, for when the command line could not be understood.
+pub fn output_format() -> Option<String> {
+    non_empty("EKSCONNECT_OUTPUT")
 }
 
 fn non_empty(name: &str) -> Option<String> {

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Format, GlobalArgs, RegisterArgs};
+use crate::environment;
 use crate::error::{Code, Error};
 use crate::output::{Console, RegisterView};
 use crate::plan::{Stop, StopReason};
@@ -25,7 +26,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let console = Console::new(&cli.global);
     let ended = match &cli.command {
-        Command::Explain(explain) => explain.code().map(|code| console.page(code.page())),
+        Command::Explain(explain) => explain.code().map(|code| console.page(code)),
         Command::Register(args) => in_runtime(&console, run_register(&console, &cli.global, args)),
     };
     match ended {
@@ -75,10 +76,14 @@ fn wanted_format(arguments: &[OsString]) -> Option<Format> {
         "yaml" => Some(Format::Yaml),
         _ => None,
     };
-    words.iter().enumerate().find_map(|(index, word)| match *word {
+    let asked_for = words.iter().enumerate().find_map(|(index, word)| match *word {
         "-o" | "--output" => words.get(index + 1).and_then(|value| named(value)),
-        word => word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")).and_then(named),
-    })
+        word => {
+            let value = word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o="));
+            value.or_else(|| word.strip_prefix("-o")).and_then(named)
+        }
+    });
+    asked_for.or_else(|| environment::output_format().as_deref().and_then(named))
 }
 
 fn in_runtime(console: &Console, work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {

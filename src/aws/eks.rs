@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::config::Connected;
-use super::failure::failure;
+use super::failure::{asking, failure};
 use crate::ports::{Failure, FailureKind, RegisterCall, Registered, Registrations, Reply, Side};
 use crate::registration::activation::Activation;
 use crate::registration::observed::{Registration, Status};
@@ -31,6 +31,7 @@ impl Registrations for Eks {
     fn registration<'a>(&'a self, name: &'a str) -> Reply<'a, Option<Registration>> {
         Box::pin(async move {
             const OPERATION: &str = "eks:DescribeCluster";
+            asking(OPERATION, name);
             let answer = match self.client.describe_cluster().name(name).send().await {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -56,6 +57,7 @@ impl Registrations for Eks {
                     message: error.to_string(),
                 })?;
             let tags = call.tags.clone().into_iter().collect();
+            asking(OPERATION, &call.name);
             // Repeating is the caller's: it knows what a lost answer means, and when it is worth trying again.
             let once = aws_sdk_eks::Config::builder().retry_config(RetryConfig::disabled());
             let answer = self
@@ -76,6 +78,7 @@ impl Registrations for Eks {
 
     fn deregister<'a>(&'a self, name: &'a str) -> Reply<'a, ()> {
         Box::pin(async move {
+            asking("eks:DeregisterCluster", name);
             match self.client.deregister_cluster().name(name).send().await {
                 Ok(_) => Ok(()),
                 Err(error) => {

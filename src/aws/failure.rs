@@ -7,6 +7,11 @@ use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
 
 use crate::ports::{Failure, FailureKind, Side};
 
+/// Says, for `-v`, what is about to be asked.
+pub(super) fn asking(operation: &str, about: &str) {
+    tracing::debug!("{operation} {about}");
+}
+
 /// Translates. Nothing of a response but its error code and message is taken over: a response may hold the activation
 /// code.
 pub(super) fn failure<E, R>(operation: &str, error: &SdkError<E, R>) -> Failure

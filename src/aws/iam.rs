@@ -5,10 +5,10 @@ use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
 
 use super::config::Connected;
-use super::failure::failure;
+use super::failure::{asking, failure};
 use crate::manifest::{AGENT_PERMISSIONS, AGENT_TRUST};
 use crate::ports::{Failure, FailureKind, Reply, Roles, Side};
-use crate::registration::observed::Role;
+use crate::registration::observed::{Permissions, Role};
 use crate::registration::request::{MANAGED_TAG, ROLE_POLICY_NAME};
 use crate::registration::step::SERVICE_LINKED_ROLE;
 
@@ -27,16 +27,20 @@ impl Iam {
         Self { client: Client::new(&connected.sdk) }
     }
 
-    async fn policy(&self, role: &str) -> Result<Option<String>, Failure> {
+    async fn policy(&self, role: &str) -> Result<Permissions, Failure> {
+        asking("iam:GetRolePolicy", role);
         let answer = self.client.get_role_policy().role_name(role).policy_name(ROLE_POLICY_NAME).send().await;
-        match answer {
-            Ok(answer) => Ok(Some(decode(answer.policy_document()))),
-            Err(error) => absent(failure("iam:GetRolePolicy", &error)),
+        match answer.map_err(|error| failure("iam:GetRolePolicy", &error)) {
+            Ok(answer) => Ok(Permissions::Inline(decode(answer.policy_document()))),
+            Err(failure) if failure.kind == FailureKind::NotFound => Ok(Permissions::Absent),
+            Err(failure) if failure.kind == FailureKind::Denied => Ok(Permissions::Unreadable),
+            Err(failure) => Err(failure),
         }
     }
 
     async fn create(&self, name: &str, tagged: bool) -> Result<String, Failure> {
         const OPERATION: &str = "iam:CreateRole";
+        asking(OPERATION, name);
         let mut call = self
             .client
             .create_role()
@@ -55,6 +59,7 @@ impl Iam {
 impl Roles for Iam {
     fn role<'a>(&'a self, name: &'a str) -> Reply<'a, Option<Role>> {
         Box::pin(async move {
+            asking("iam:GetRole", name);
             // Independent: the policy's absence says the same as the role's.
             let (role, permissions) =
                 tokio::join!(self.client.get_role().role_name(name).send(), self.policy(name));
@@ -74,6 +79,7 @@ impl Roles for Iam {
 
     fn service_linked_role(&self) -> Reply<'_, bool> {
         Box::pin(async {
+            asking("iam:GetRole", SERVICE_LINKED_ROLE);
             match self.client.get_role().role_name(SERVICE_LINKED_ROLE).send().await {
                 Ok(_) => Ok(true),
                 Err(error) => absent(failure("iam:GetRole", &error)).map(|_: Option<()>| false),
@@ -97,6 +103,7 @@ impl Roles for Iam {
 
     fn put_agent_policy<'a>(&'a self, role: &'a str) -> Reply<'a, ()> {
         Box::pin(async move {
+            asking("iam:PutRolePolicy", role);
             self.client
                 .put_role_policy()
                 .role_name(role)
@@ -111,6 +118,7 @@ impl Roles for Iam {
 
     fn create_service_linked_role(&self) -> Reply<'_, ()> {
         Box::pin(async {
+            asking("iam:CreateServiceLinkedRole", SERVICE);
             let answer = self.client.create_service_linked_role().aws_service_name(SERVICE).send().await;
             match answer.map_err(|error| failure("iam:CreateServiceLinkedRole", &error)) {
                 Ok(_) => Ok(()),

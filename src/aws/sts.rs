@@ -3,7 +3,7 @@
 use aws_sdk_sts::Client;
 
 use super::config::Connected;
-use super::failure::failure;
+use super::failure::{asking, failure};
 use crate::ports::{Failure, FailureKind, Identity, Reply, Side};
 use crate::registration::observed::Caller;
 
@@ -24,6 +24,7 @@ impl Identity for Sts {
     fn caller(&self) -> Reply<'_, Caller> {
         Box::pin(async {
             const OPERATION: &str = "sts:GetCallerIdentity";
+            asking(OPERATION, "");
             let answer = self.client.get_caller_identity().send().await;
             let answer = answer.map_err(|error| failure(OPERATION, &error))?;
             match (answer.account, answer.arn) {

@@ -113,6 +113,7 @@ impl GlobalArgs {
     pub fn cluster(&self) -> ClusterSettings {
         ClusterSettings {
             kubeconfig: self.kubeconfig.clone(),
+            from_environment: environment::kubeconfig_files(),
             context: self.context.clone(),
             attempt_timeout: self.timeout,
         }

@@ -26,42 +26,36 @@ const WHAT: &str = "What";
 #[command(after_help = EXAMPLES)]
 pub struct RegisterArgs {
     /// Name of the registration: 1 to 100 letters, digits, - and _
-    #[arg(long, value_name = "NAME", env = "EKSCONNECT_NAME", help_heading = WHAT, hide_env = true)]
+    #[arg(long, value_name = "NAME", help_heading = WHAT)]
     name: String,
     /// Namespace of the connector in the cluster
     #[arg(
         long,
         value_name = "NAMESPACE",
-        env = "EKSCONNECT_NAMESPACE",
         default_value = "eks-connector",
-        help_heading = WHAT,
-        hide_env = true
+        help_heading = WHAT
     )]
     namespace: String,
     /// Who runs the cluster: auto, EKS_ANYWHERE, ANTHOS, GKE, AKS, OPENSHIFT, TANZU, RANCHER, EC2 or OTHER
     #[arg(
         long,
         value_name = "PROVIDER",
-        env = "EKSCONNECT_PROVIDER",
         default_value = "auto",
         value_parser = provider,
-        help_heading = WHAT,
-        hide_env = true
+        help_heading = WHAT
     )]
     provider: ProviderChoice,
     /// Name of the agent role; made if it is missing
     #[arg(
         long,
         value_name = "NAME",
-        env = "EKSCONNECT_ROLE_NAME",
         default_value = DEFAULT_ROLE_NAME,
         conflicts_with = "role_arn",
-        help_heading = WHAT,
-        hide_env = true
+        help_heading = WHAT
     )]
     role_name: String,
     /// ARN of an agent role that others manage; used as it is
-    #[arg(long, value_name = "ARN", env = "EKSCONNECT_ROLE_ARN", help_heading = WHAT, hide_env = true)]
+    #[arg(long, value_name = "ARN", help_heading = WHAT)]
     role_arn: Option<String>,
     /// Tag of the registration (repeatable)
     #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = WHAT)]
@@ -73,11 +67,9 @@ pub struct RegisterArgs {
     #[arg(
         long,
         value_name = "DURATION",
-        env = "EKSCONNECT_WAIT_TIMEOUT",
         default_value = "5m",
         value_parser = duration,
-        help_heading = HOW_LONG,
-        hide_env = true
+        help_heading = HOW_LONG
     )]
     wait_timeout: Duration,
     /// Show what would be changed, and change nothing

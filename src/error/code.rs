@@ -88,6 +88,8 @@ codes! {
     AWS_UNEXPECTED = "0209";
     /// An AWS setting in the environment is invalid.
     AWS_SETTING = "0210";
+    /// AWS refused a request as wrong.
+    AWS_REJECTED = "0211";
 
     /// No kubeconfig, or none with a usable context.
     NO_KUBECONFIG = "0301";
@@ -140,6 +142,8 @@ codes! {
     REGISTRATION_FAILED = "0413";
     /// The run was interrupted.
     INTERRUPTED = "0414";
+    /// The registration was removed while it was awaited.
+    REGISTRATION_GONE = "0415";
 
     /// No node can run the agent.
     NO_SUITABLE_NODE = "0501";

@@ -6,15 +6,18 @@ use crate::ports::{Failure, FailureKind, Side};
 impl Failure {
     /// The error for a user who was `attempting` something: `read the registration onprem1`.
     pub fn into_error(self, attempting: &str) -> Error {
-        let code = code(self.side, self.kind);
+        let code = code(self.side, self.kind, &self.operation);
         let error = Error::failed(code, format!("could not {attempting}"));
         let error = match self.kind {
             FailureKind::Denied => error.cause(self.message.clone()).fix(match self.side {
-                Side::Aws => format!("allow {} to the caller, then run the same command again", self.operation),
-                Side::Cluster => format!(
-                    "give this user of the cluster the right to {}, then run the same command again",
-                    self.operation
-                ),
+                Side::Aws => {
+                    let action = denied_action(&self.message).unwrap_or(&self.operation);
+                    format!("allow {action} to the caller, then run the same command again")
+                }
+                Side::Cluster => {
+                    "give this user of the cluster the right that the cause names, then run the same command again"
+                        .to_owned()
+                }
             }),
             FailureKind::NoCredentials => error.cause(self.message.clone()).fix(match self.side {
                 Side::Aws => "run aws configure or aws sso login, name a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
@@ -48,7 +51,14 @@ impl Failure {
     }
 }
 
-fn code(side: Side, kind: FailureKind) -> Code {
+/// The action that AWS names: for RegisterCluster it may be `iam:PassRole`.
+fn denied_action(message: &str) -> Option<&str> {
+    let action = message.split("perform: ").nth(1)?.split_whitespace().next()?;
+    action.contains(':').then_some(action)
+}
+
+fn code(side: Side, kind: FailureKind, operation: &str) -> Code {
+    let registering = operation == "eks:RegisterCluster";
     match (side, kind) {
         (Side::Aws, FailureKind::Denied) => Code::AWS_DENIED,
         (Side::Aws, FailureKind::NoCredentials) => Code::NO_CREDENTIALS,
@@ -56,10 +66,14 @@ fn code(side: Side, kind: FailureKind) -> Code {
         (Side::Aws, FailureKind::RejectedCredentials) => Code::REJECTED_CREDENTIALS,
         (Side::Aws, FailureKind::Unreachable | FailureKind::Certificate) => Code::AWS_UNREACHABLE,
         (Side::Aws, FailureKind::Unavailable | FailureKind::NotPropagated) => Code::AWS_UNAVAILABLE,
-        (Side::Aws, FailureKind::LimitExceeded) => Code::QUOTA,
-        (Side::Aws, FailureKind::Rejected | FailureKind::ServiceLinkedRoleMissing) => {
+        (Side::Aws, FailureKind::LimitExceeded) if registering => Code::QUOTA,
+        (Side::Aws, FailureKind::Rejected | FailureKind::ServiceLinkedRoleMissing) if registering => {
             Code::REGISTRATION_REJECTED
         }
+        (
+            Side::Aws,
+            FailureKind::Rejected | FailureKind::ServiceLinkedRoleMissing | FailureKind::LimitExceeded,
+        ) => Code::AWS_REJECTED,
         (Side::Aws, FailureKind::NotFound | FailureKind::Conflict | FailureKind::Malformed) => {
             Code::AWS_UNEXPECTED
         }
@@ -78,5 +92,17 @@ fn code(side: Side, kind: FailureKind) -> Code {
         (Side::Cluster, FailureKind::NotFound | FailureKind::Conflict | FailureKind::Malformed) => {
             Code::CLUSTER_UNEXPECTED
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_action_is_the_one_that_aws_names() {
+        let message = "User: arn:aws:iam::1:user/a is not authorized to perform: iam:PassRole on resource: x";
+        assert_eq!(denied_action(message), Some("iam:PassRole"));
+        assert_eq!(denied_action("no"), None);
     }
 }

@@ -6,6 +6,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
@@ -34,9 +35,11 @@ impl Connected {
         let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
         let sets = Api::<StatefulSet>::namespaced(self.client.clone(), namespace);
         let of_pods = watcher(pods, watcher::Config::default().labels(agent_selector()))
+            .default_backoff()
             .map_ok(|event| Seen::Pod(Box::new(event)));
         let of_set =
             watcher(sets, watcher::Config::default().fields(&format!("metadata.name={STATEFUL_SET}")))
+                .default_backoff()
                 .map_ok(|event| Seen::Set(Box::new(event)));
         stream::select(of_pods.boxed(), of_set.boxed())
             .map_err(|error| failure(&error))

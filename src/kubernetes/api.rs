@@ -203,7 +203,8 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> (FailureKind, String)
         return (FailureKind::Certificate, message);
     }
     if all.contains("auth exec") || all.contains("auth error") {
-        return (FailureKind::NoCredentials, all);
+        // Not its words: a plugin's standard output is a token.
+        return (FailureKind::NoCredentials, "the credential plugin of the kubeconfig failed".to_owned());
     }
     (FailureKind::Unreachable, all.replace("ServiceError: ", ""))
 }

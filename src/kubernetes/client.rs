@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
-use kube::client::ClientBuilder;
+use kube::client::{AuthError, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
@@ -15,6 +15,8 @@ use crate::error::{Code, Error};
 pub struct ClusterSettings {
     /// `--kubeconfig`.
     pub kubeconfig: Option<PathBuf>,
+    /// The files that the environment names (`KUBECONFIG`), if it does.
+    pub from_environment: Vec<PathBuf>,
     /// `--context`.
     pub context: Option<String>,
     /// How long a single attempt of a request may take; watches are exempt.
@@ -60,11 +62,7 @@ pub async fn connect(settings: &ClusterSettings) -> Result<Connected, Error> {
 }
 
 async fn load(settings: &ClusterSettings) -> Result<(Config, String), Error> {
-    let kubeconfig = match &settings.kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
-    let kubeconfig = match kubeconfig {
+    let kubeconfig = match read(settings) {
         Ok(kubeconfig) => kubeconfig,
         Err(error) => {
             // As kubectl: without a kubeconfig, inside a pod, that pod's own cluster.
@@ -101,6 +99,21 @@ async fn load(settings: &ClusterSettings) -> Result<(Config, String), Error> {
     Ok((with_proxy(config, has_own_proxy), context))
 }
 
+/// As kubectl: the file that is named, else those of `KUBECONFIG` that exist, else the one at home.
+fn read(settings: &ClusterSettings) -> Result<Kubeconfig, KubeconfigError> {
+    if let Some(path) = &settings.kubeconfig {
+        return Kubeconfig::read_from(path);
+    }
+    let existing: Vec<&PathBuf> = settings.from_environment.iter().filter(|path| path.exists()).collect();
+    match (existing.split_first(), settings.from_environment.first()) {
+        (Some((first, rest)), _) => rest.iter().try_fold(Kubeconfig::read_from(first)?, |merged, path| {
+            merged.merge(Kubeconfig::read_from(path)?)
+        }),
+        (None, Some(missing)) => Kubeconfig::read_from(missing),
+        (None, None) => Kubeconfig::read(),
+    }
+}
+
 fn has_own_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
     let cluster = kubeconfig
         .contexts
@@ -131,6 +144,12 @@ fn list(names: &[String]) -> String {
 
 fn unreadable(settings: &ClusterSettings, error: &KubeconfigError) -> Error {
     match error {
+        KubeconfigError::ReadConfig(io, path) if io.kind() != std::io::ErrorKind::NotFound => Error::usage(
+            Code::KUBECONFIG_INVALID,
+            format!("the kubeconfig {} cannot be read", path.display()),
+        )
+        .cause(io.to_string())
+        .fix("check its permissions, or name another with --kubeconfig"),
         KubeconfigError::ReadConfig(io, path) => {
             Error::usage(Code::NO_KUBECONFIG, format!("there is no kubeconfig at {}", path.display()))
                 .cause(io.to_string())
@@ -152,11 +171,22 @@ fn unreadable(settings: &ClusterSettings, error: &KubeconfigError) -> Error {
 }
 
 fn unusable(context: &str, plugin: Option<&str>, error: &kube::Error) -> Error {
+    // A plugin's output is not shown: its standard output is a token.
+    let cause = match error {
+        kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) => format!("{cmd} ended with {}", out.status),
+        kube::Error::Auth(AuthError::AuthExecStart(io)) => {
+            format!("{} cannot be started: {io}", plugin.unwrap_or("the credential plugin"))
+        }
+        kube::Error::Auth(AuthError::AuthExecParse(_)) => {
+            format!("{} does not print an ExecCredential", plugin.unwrap_or("the credential plugin"))
+        }
+        other => other.to_string(),
+    };
     let failed = Error::failed(
         Code::CLUSTER_UNAUTHENTICATED,
         format!("the credentials of context {context:?} could not be obtained"),
     )
-    .cause(error.to_string());
+    .cause(cause);
     match plugin {
         Some(command) => {
             failed.fix(format!("make sure that {command} is installed and works: kubectl auth whoami"))

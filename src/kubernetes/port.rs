@@ -26,9 +26,14 @@ pub(super) const ACTIVATION_MANAGER: &str = "eksconnect-activation";
 /// Nodes a page: large clusters are read in several requests, most in one.
 const NODES_A_PAGE: u32 = 500;
 
-/// Taints that the agents tolerate (templates/connector/stateful-set.yaml).
-const TOLERATED: [&str; 3] =
-    ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master", "CriticalAddonsOnly"];
+/// Whether the agents tolerate a taint (templates/connector/stateful-set.yaml).
+fn is_tolerated(key: &str, effect: &str) -> bool {
+    match key {
+        "CriticalAddonsOnly" => true,
+        "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master" => effect == "NoSchedule",
+        _ => false,
+    }
+}
 
 /// The cluster's adapter.
 #[derive(Clone)]
@@ -108,7 +113,7 @@ fn node_facts(node: &Value) -> NodeFacts {
     let taint = node["spec"]["taints"].as_array().into_iter().flatten().find(|taint| {
         let effect = taint["effect"].as_str().unwrap_or_default();
         let key = taint["key"].as_str().unwrap_or_default();
-        matches!(effect, "NoSchedule" | "NoExecute") && !TOLERATED.contains(&key)
+        matches!(effect, "NoSchedule" | "NoExecute") && !is_tolerated(key, effect)
     });
     NodeFacts {
         name: text(&node["metadata"]["name"]),
@@ -253,6 +258,7 @@ mod tests {
         let taint = |key: &str, effect: &str| json!({ "taints": [{ "key": key, "effect": effect }] });
         assert_eq!(node(json!({})), None);
         assert_eq!(node(taint("node-role.kubernetes.io/control-plane", "NoSchedule")), None);
+        assert!(node(taint("node-role.kubernetes.io/control-plane", "NoExecute")).is_some());
         assert_eq!(node(taint("gpu", "PreferNoSchedule")), None);
         assert_eq!(node(taint("gpu", "NoSchedule")).as_deref(), Some("tainted gpu"));
         assert_eq!(node(json!({ "unschedulable": true })).as_deref(), Some("cordoned"));

@@ -20,6 +20,9 @@ pub const STATEFUL_SET: &str = "eks-connector";
 /// Name of the Secret that holds the activation code under the key `code`, as of the official manifest.
 pub const ACTIVATION_SECRET: &str = "eks-connector-activation-config";
 
+/// Where the official manifest installs the connector.
+pub const DEFAULT_NAMESPACE: &str = "eks-connector";
+
 /// The first Kubernetes minor version (1.x) whose PodDisruptionBudget knows `unhealthyPodEvictionPolicy`. To an older
 /// server, server-side apply of it is an error.
 const UNHEALTHY_POD_EVICTION_POLICY_SINCE: u32 = 26;
@@ -84,11 +87,22 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
     let mut state_binding: RoleBinding =
         template(include_str!("../../templates/connector/state-role-binding.yaml"));
     place_subjects(&mut state_binding.subjects, settings);
-    let version_role: ClusterRole =
+    let mut version_role: ClusterRole =
         template(include_str!("../../templates/connector/version-cluster-role.yaml"));
     let mut version_binding: ClusterRoleBinding =
         template(include_str!("../../templates/connector/version-cluster-role-binding.yaml"));
     place_subjects(&mut version_binding.subjects, settings);
+    // Two connectors in one cluster must not take each other's.
+    if settings.namespace != DEFAULT_NAMESPACE {
+        for name in
+            [&mut version_role.metadata.name, &mut version_binding.metadata.name].into_iter().flatten()
+        {
+            name.push('-');
+            name.push_str(&settings.namespace);
+        }
+        version_binding.role_ref.name.push('-');
+        version_binding.role_ref.name.push_str(&settings.namespace);
+    }
     let config: ConfigMap = template(include_str!("../../templates/connector/agent-config-map.yaml"));
     let network: NetworkPolicy = template(include_str!("../../templates/connector/network-policy.yaml"));
 
@@ -242,6 +256,20 @@ mod tests {
                 object.reference
             );
         }
+    }
+
+    #[test]
+    fn two_connectors_share_no_cluster_scoped_object() {
+        let names = |namespace: &str| -> Vec<String> {
+            base_objects(&Settings { namespace: namespace.into(), ..settings() })
+                .into_iter()
+                .filter(|object| object.reference.kind.is_cluster_scoped())
+                .map(|object| object.reference.name)
+                .collect()
+        };
+        let official = names(DEFAULT_NAMESPACE);
+        assert_eq!(official, ["eks-connector-cluster-meta-access"; 2]);
+        assert!(names("elsewhere").iter().all(|name| !official.contains(name)));
     }
 
     #[test]

@@ -6,8 +6,8 @@ mod object;
 mod policy;
 
 pub use connector::{
-    ACTIVATION_SECRET, RegistrationMark, STATEFUL_SET, Settings, activation_secret, agent_selector,
-    base_objects, namespace, spent_mark, state_secret, stateful_set,
+    ACTIVATION_SECRET, DEFAULT_NAMESPACE, RegistrationMark, STATEFUL_SET, Settings, activation_secret,
+    agent_selector, base_objects, namespace, spent_mark, state_secret, stateful_set,
 };
 pub use object::{Object, ObjectKind, ObjectRef};
 pub use policy::{AGENT_PERMISSIONS, AGENT_TRUST, equivalent, trusts_ssm};

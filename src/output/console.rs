@@ -121,9 +121,12 @@ impl Console {
         }
     }
 
-    /// A page of the documentation.
-    pub fn page(&self, page: &str) {
-        self.result(page.trim_end());
+    /// The page of an error code.
+    pub fn page(&self, code: Code) {
+        match self.format {
+            Format::Text => self.result(code.page().trim_end()),
+            Format::Json | Format::Yaml => self.document(&super::document::page(code)),
+        }
     }
 
     /// An error: in words on standard error, with `-o json|yaml` as the document on standard output.

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::registration::register::{Preview, Registered};
 
 const API_VERSION: &str = "eksconnect/v1";
@@ -27,6 +27,11 @@ pub(super) fn error(error: &Error) -> Value {
         "facts": facts,
         "remains": remains,
     })
+}
+
+/// The page of an error code.
+pub(super) fn page(code: Code) -> Value {
+    json!({ "apiVersion": API_VERSION, "kind": "ErrorPage", "code": code.to_string(), "markdown": code.page() })
 }
 
 /// Where a command works.

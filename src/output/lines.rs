@@ -30,7 +30,7 @@ struct Line {
 /// Widths of the columns of a line.
 const TITLE: usize = 19;
 const SUBJECT: usize = 36;
-const OUTCOME: usize = 8;
+const OUTCOME: usize = 10;
 
 impl Lines {
     pub(super) fn new(console: &Console) -> Self {
@@ -59,7 +59,9 @@ impl Lines {
     pub(super) fn expect(&self, topic: Topic, subject: &str, steps: usize) {
         let bar = self.screen.as_ref().map(|screen| {
             let bar = screen.add(ProgressBar::new_spinner().with_style(waiting()));
-            bar.set_prefix(format!("{:<TITLE$}  {subject:<SUBJECT$}", topic.title()));
+            // Where there is no subject, what it is doing takes that place: a narrow terminal shows it too.
+            let subject = if subject.is_empty() { String::new() } else { format!("  {subject:<SUBJECT$}") };
+            bar.set_prefix(format!("{:<TITLE$}{subject}", topic.title()));
             bar.tick();
             bar
         });

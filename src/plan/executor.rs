@@ -67,12 +67,19 @@ impl Stop {
 pub struct Done {
     /// A short phrase for people: `created`, `11 applied`.
     pub outcome: String,
+    /// Whether it turned out that there was nothing to change.
+    pub unchanged: bool,
 }
 
 impl Done {
     /// Done, with a short phrase.
     pub fn new(outcome: impl Into<String>) -> Self {
-        Self { outcome: outcome.into() }
+        Self { outcome: outcome.into(), unchanged: false }
+    }
+
+    /// Done, and nothing was changed.
+    pub fn unchanged(outcome: impl Into<String>) -> Self {
+        Self { outcome: outcome.into(), unchanged: true }
     }
 }
 

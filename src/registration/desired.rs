@@ -28,8 +28,8 @@ pub struct Desired {
     pub role: RoleChoice,
     /// What the objects depend on.
     pub settings: Settings,
-    /// Pod Security labels are left as they are: the namespace is somebody else's.
-    pub keep_pod_security: bool,
+    /// The namespace is somebody else's: its labels are left as they are.
+    pub foreign_namespace: bool,
     /// Whether to wait until ACTIVE.
     pub wait: bool,
 }
@@ -57,8 +57,7 @@ impl Desired {
                 replicas: REPLICAS,
                 server_minor: cluster.minor,
             },
-            keep_pod_security: namespace
-                .is_some_and(|namespace| !namespace.ours && namespace.enforced.is_some()),
+            foreign_namespace: namespace.is_some_and(|namespace| !namespace.ours),
             wait: request.wait.is_some(),
         }
     }
@@ -66,10 +65,10 @@ impl Desired {
     /// The namespace; `mark` says whose it is, once that is known.
     pub fn namespace(&self, mark: Option<&RegistrationMark<'_>>) -> Object {
         let mut object = manifest::namespace(&self.settings, mark);
-        if self.keep_pod_security
-            && let Some(labels) = object.body["metadata"]["labels"].as_object_mut()
+        if self.foreign_namespace
+            && let Some(metadata) = object.body["metadata"].as_object_mut()
         {
-            labels.retain(|key, _| !key.starts_with("pod-security.kubernetes.io/"));
+            metadata.remove("labels");
         }
         object
     }

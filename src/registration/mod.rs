@@ -9,6 +9,7 @@ pub mod planner;
 pub mod proof;
 pub mod provider;
 pub mod register;
+mod remains;
 pub mod request;
 pub mod step;
 mod wait;

@@ -23,10 +23,21 @@ pub struct Role {
     pub arn: String,
     /// Its trust policy, as JSON.
     pub trust: String,
-    /// Its inline policy of our name, as JSON.
-    pub permissions: Option<String>,
+    /// Its inline policy of our name.
+    pub permissions: Permissions,
     /// Whether it carries our tag.
     pub ours: bool,
+}
+
+/// A role's inline policy of our name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permissions {
+    /// There is none.
+    Absent,
+    /// It is this, as JSON.
+    Inline(String),
+    /// It may not be read.
+    Unreadable,
 }
 
 /// A registration's status (EKS API, `ClusterStatus`).

@@ -1,12 +1,12 @@
 //! Decides what registering has to do. Pure and synchronous: execution decides nothing.
 
 use super::desired::Desired;
-use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Status};
+use super::observed::{Intent, ObjectState, Observed, Permissions, Registration, RoleSeen, Status};
 use super::proof::{Proof, prove};
 use super::request::RoleChoice;
 use super::step::{NewRegistration, OnceRegistered, Step};
 use crate::error::{Code, Error};
-use crate::manifest::{self, Object, RegistrationMark};
+use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
 use crate::plan::{Plan, StepId};
 
 /// What registering has to do, and what a person should know about why.
@@ -39,17 +39,22 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
     refuse_held_lease(desired, observed)?;
 
     let mut plan = Plan::default();
-    let mut roles = role_steps(desired, observed, &mut plan, &mut notes)?;
-    match situation {
+    let roles = match &situation {
+        Situation::Known { registration, .. } if !uses_desired_role(registration, desired) => Vec::new(),
+        Situation::Known { .. } | Situation::Fresh { .. } => {
+            role_steps(desired, observed, &mut plan, &mut notes)?
+        }
+    };
+    match &situation {
         Situation::Known { registration, activation_id } => {
             converge(desired, observed, registration, activation_id, request_token, &roles, &mut plan);
         }
         Situation::Fresh { discard } => {
-            if discard {
-                roles.push(plan.add(Step::Discard { name: desired.name.to_string() }, []));
-            }
-            register(desired, observed, request_token, &roles, &mut plan);
+            register(desired, observed, request_token, &roles, *discard, &mut plan);
         }
+    }
+    if let Situation::Known { registration, .. } = &situation {
+        note_what_stays(desired, registration, &mut notes);
     }
     Ok(RegisterPlan { plan, notes })
 }
@@ -69,7 +74,7 @@ fn refuse_obstacles(desired: &Desired, observed: &Observed) -> Result<(), Error>
                 "wait until it is gone (kubectl get namespace {namespace}), then run the same command again"
             )));
         }
-        if desired.keep_pod_security && facts.enforced.as_deref() == Some("restricted") {
+        if !facts.ours && facts.enforced.as_deref() == Some("restricted") {
             return Err(Error::refused(
                 Code::OBJECT_REJECTED,
                 format!("namespace {namespace} would reject the agent's pods"),
@@ -189,10 +194,16 @@ fn refuse_second_name(desired: &Desired, observed: &Observed) -> Result<(), Erro
         format!("this cluster is registered already, as {} ({})", other.name, other.status),
     )
     .cause(format!("namespace {} belongs to {}", desired.settings.namespace, other.arn))
-    .fix(format!(
-        "use --name {}, or remove it first: aws eks deregister-cluster --name {} --region {}",
-        other.name, other.name, observed.region
-    )))
+    .fix(match &other.status {
+        Status::Unknown(_) => format!(
+            "use that account and Region, or remove that registration there first: aws eks deregister-cluster --name {}",
+            other.name
+        ),
+        _ => format!(
+            "use --name {}, or remove it first: aws eks deregister-cluster --name {} --region {}",
+            other.name, other.name, observed.region
+        ),
+    }))
 }
 
 fn name_held(desired: &Desired, registration: &Registration, proof: &Proof) -> Error {
@@ -248,8 +259,12 @@ fn role_steps(
     notes: &mut Vec<String>,
 ) -> Result<Vec<StepId>, Error> {
     let mut steps = Vec::new();
-    // One that may not be seen is made too: IAM says so if it is there.
-    if observed.service_linked_role != Some(true) && observed.registration.is_none() {
+    let missing = match observed.service_linked_role {
+        Some(exists) => !exists,
+        // One that may not be seen is made too: IAM says so if it is there. With a registration it is.
+        None => observed.registration.is_none(),
+    };
+    if missing {
         steps.push(plan.add(Step::CreateServiceLinkedRole, []));
     }
     let name = desired.role.name().to_owned();
@@ -262,6 +277,14 @@ fn role_steps(
             let role = plan.add(Step::CreateAgentRole { name: name.clone() }, []);
             steps.push(plan.add(Step::PutAgentPolicy { role: name }, [role]));
         }
+        (RoleSeen::Present(role), RoleChoice::Given { arn, .. }) if role.arn != *arn => {
+            return Err(Error::refused(
+                Code::ROLE_UNUSABLE,
+                format!("the agent role {arn} does not exist in this account"),
+            )
+            .cause(format!("the role of that name here is {}", role.arn))
+            .fix("give its exact ARN, path included, to --role-arn"));
+        }
         (RoleSeen::Present(role), choice) => {
             if !manifest::trusts_ssm(&role.trust) {
                 return Err(Error::refused(
@@ -273,13 +296,14 @@ fn role_steps(
                     "add that service to the role's trust policy, or choose another role with --role-name",
                 ));
             }
-            let right = role
-                .permissions
-                .as_deref()
-                .is_some_and(|permissions| manifest::equivalent(permissions, manifest::AGENT_PERMISSIONS));
-            if !right && role.ours && matches!(choice, RoleChoice::Named(_)) {
+            let wrong = match &role.permissions {
+                Permissions::Absent => true,
+                Permissions::Inline(policy) => !manifest::equivalent(policy, manifest::AGENT_PERMISSIONS),
+                Permissions::Unreadable => false,
+            };
+            if wrong && role.ours && matches!(choice, RoleChoice::Named(_)) {
                 steps.push(plan.add(Step::PutAgentPolicy { role: name }, []));
-            } else if role.permissions.is_none() && !role.ours {
+            } else if role.permissions == Permissions::Absent && !role.ours {
                 notes.push(format!(
                     "The agent role {name} was not made by eksconnect; its permissions are used as they are."
                 ));
@@ -340,6 +364,7 @@ fn register(
     observed: &Observed,
     request_token: &str,
     roles: &[StepId],
+    discard: bool,
     plan: &mut Plan<Step>,
 ) {
     let namespace = observed.namespace.is_none().then(|| desired.namespace(None));
@@ -362,7 +387,9 @@ fn register(
         own_tags: desired.own_tags.clone(),
         request_token: request_token.to_owned(),
     };
-    let registered = plan.add(Step::Register(new), roles.iter().copied().chain([held]));
+    // Under the Lease: without it, a second run could remove what a first one has just made.
+    let free = discard.then(|| plan.add(Step::Discard { name: desired.name.to_string() }, [held]));
+    let registered = plan.add(Step::Register(new), roles.iter().copied().chain([free.unwrap_or(held)]));
     plan.add(Step::ApplyOnceRegistered(OnceRegistered::Namespace), [registered]);
     let agents = plan
         .add(Step::ApplyOnceRegistered(OnceRegistered::StatefulSet), before.into_iter().chain([registered]));
@@ -380,9 +407,9 @@ fn begin(
     request_token: &str,
     plan: &mut Plan<Step>,
 ) -> (StepId, Vec<StepId>) {
-    let (namespaces, rest): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| {
-        object.reference.kind == manifest::ObjectKind::Namespace && observed.namespace.is_none()
-    });
+    let (namespaces, rest): (Vec<_>, Vec<_>) = objects
+        .into_iter()
+        .partition(|object| object.reference.kind == ObjectKind::Namespace && observed.namespace.is_none());
     let placed: Vec<StepId> =
         namespaces.into_iter().map(|namespace| plan.add(Step::Apply(namespace), [])).collect();
     let intent = Intent {
@@ -399,8 +426,77 @@ fn begin(
         },
         placed,
     );
-    let applied = rest.into_iter().map(|object| plan.add(Step::Apply(object), [held])).collect();
-    (held, applied)
+    // A caller without the right to bind may bind what it has itself, which the API server sees from the role.
+    let (bindings, rest): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|object| bound_role(&object.reference).is_some());
+    let mut applied: Vec<(ObjectRef, StepId)> = Vec::new();
+    for object in rest {
+        let reference = object.reference.clone();
+        applied.push((reference, plan.add(Step::Apply(object), [held])));
+    }
+    for object in bindings {
+        let role = bound_role(&object.reference);
+        let needed = applied
+            .iter()
+            .find(|(reference, _)| Some(reference) == role.as_ref())
+            .map_or(held, |(_, id)| *id);
+        let reference = object.reference.clone();
+        applied.push((reference, plan.add(Step::Apply(object), [needed])));
+    }
+    (held, applied.into_iter().map(|(_, id)| id).collect())
+}
+
+/// The role that a binding of ours binds: it has the same name.
+fn bound_role(binding: &ObjectRef) -> Option<ObjectRef> {
+    let kind = match binding.kind {
+        ObjectKind::RoleBinding => ObjectKind::Role,
+        ObjectKind::ClusterRoleBinding => ObjectKind::ClusterRole,
+        ObjectKind::Namespace
+        | ObjectKind::ServiceAccount
+        | ObjectKind::ConfigMap
+        | ObjectKind::Secret
+        | ObjectKind::Role
+        | ObjectKind::ClusterRole
+        | ObjectKind::NetworkPolicy
+        | ObjectKind::PodDisruptionBudget
+        | ObjectKind::StatefulSet
+        | ObjectKind::Lease => return None,
+    };
+    Some(ObjectRef { kind, ..binding.clone() })
+}
+
+/// Whether a registration uses the role that is asked for. A registration keeps the role that it was made with.
+fn uses_desired_role(registration: &Registration, desired: &Desired) -> bool {
+    match (&registration.role_arn, &desired.role) {
+        (Some(has), RoleChoice::Given { arn, .. }) => has == arn,
+        (Some(has), RoleChoice::Named(name)) => has.rsplit('/').next() == Some(name.as_str()),
+        (None, _) => false,
+    }
+}
+
+/// What was asked for and a registration keeps otherwise, to be said.
+fn note_what_stays(desired: &Desired, registration: &Registration, notes: &mut Vec<String>) {
+    let name = &desired.name;
+    if let Some(role) = registration.role_arn.as_ref().filter(|_| !uses_desired_role(registration, desired)) {
+        notes.push(format!("{name} is registered with the role {role}; a registration keeps its role."));
+    }
+    if let Some(provider) = registration.provider.as_ref().filter(|has| *has != desired.provider.as_str()) {
+        notes.push(format!(
+            "{name} is registered with the provider {provider}; a registration keeps its provider."
+        ));
+    }
+    let missing: Vec<&str> = desired
+        .user_tags
+        .iter()
+        .filter(|(key, value)| registration.tags.get(*key) != Some(value))
+        .map(|(key, _)| key.as_str())
+        .collect();
+    if !missing.is_empty() {
+        notes.push(format!(
+            "Tags are set when a cluster is registered; {name} stays without: {}.",
+            missing.join(", ")
+        ));
+    }
 }
 
 fn await_active(desired: &Desired, needs: &[StepId], plan: &mut Plan<Step>) -> StepId {

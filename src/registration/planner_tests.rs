@@ -13,7 +13,6 @@ use super::super::observed::{
 use super::super::provider::{Detected, Provider};
 use super::super::request::{CLUSTER_UID_TAG, RegisterRequest};
 use super::*;
-use crate::manifest::{ObjectKind, ObjectRef};
 
 const ARN: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/onprem1";
 const UID: &str = "11111111-2222-3333-4444-555555555555";
@@ -115,12 +114,14 @@ fn carry_out<'a>(
                 world.agent_role = RoleSeen::Present(Role {
                     arn: format!("arn:aws:iam::111122223333:role/{name}"),
                     trust: manifest::AGENT_TRUST.into(),
-                    permissions: None,
+                    permissions: Permissions::Absent,
                     ours: true,
                 });
             }
             Step::PutAgentPolicy { .. } => match &mut world.agent_role {
-                RoleSeen::Present(role) => role.permissions = Some(manifest::AGENT_PERMISSIONS.into()),
+                RoleSeen::Present(role) => {
+                    role.permissions = Permissions::Inline(manifest::AGENT_PERMISSIONS.into());
+                }
                 other => panic!("no role to give a policy to: {other:?}"),
             },
             Step::Apply(object) => {
@@ -228,20 +229,20 @@ fn a_fresh_registration_has_every_step_and_its_chain_is_short() {
     hold Lease eks-connector/eksconnect
     apply ServiceAccount eks-connector/eks-connector
     apply Role eks-connector/eks-connector-secret-access
-    apply RoleBinding eks-connector/eks-connector-secret-access
     apply ClusterRole eks-connector-cluster-meta-access
-    apply ClusterRoleBinding eks-connector-cluster-meta-access
     apply ConfigMap eks-connector/eks-connector-agent
     apply NetworkPolicy eks-connector/eks-connector
     apply PodDisruptionBudget eks-connector/eks-connector
+    apply RoleBinding eks-connector/eks-connector-secret-access
+    apply ClusterRoleBinding eks-connector-cluster-meta-access
     register onprem1
     annotate the namespace
     apply the agents' StatefulSet
     wait for onprem1 to become ACTIVE
     remove the used activation code
     ");
-    // Role, policy (or namespace, Lease), registration, StatefulSet, the used code. docs/decisions lists the chain.
-    assert_eq!(planned.plan.longest_chain(Step::is_write), 5);
+    // Namespace, Lease, role, its binding, StatefulSet, the used code. docs/decisions lists the chain.
+    assert_eq!(planned.plan.longest_chain(Step::is_write), 6);
     let in_aws = |step: &Step| {
         matches!(step, Step::CreateAgentRole { .. } | Step::PutAgentPolicy { .. } | Step::Register(_))
     };
@@ -302,7 +303,7 @@ fn a_deleted_role_and_a_changed_policy_of_ours_are_repaired() {
 
     let mut changed = converged();
     if let RoleSeen::Present(role) = &mut changed.agent_role {
-        role.permissions = Some("{}".into());
+        role.permissions = Permissions::Inline("{}".into());
     }
     let planned = plan_of(&changed).unwrap();
     assert_eq!(all_steps(&planned), [&Step::PutAgentPolicy { role: "AmazonEKSConnectorAgentRole".into() }]);
@@ -381,7 +382,7 @@ fn refusals() {
                 o.agent_role = RoleSeen::Present(Role {
                     arn: "arn".into(),
                     trust: manifest::AGENT_TRUST.replace("ssm", "ec2"),
-                    permissions: None,
+                    permissions: Permissions::Absent,
                     ours: true,
                 });
             },
@@ -517,7 +518,11 @@ fn worlds() -> impl Strategy<Value = Observed> {
         (any::<bool>(), any::<bool>()).prop_map(|(ours, right)| RoleSeen::Present(Role {
             arn: "arn:aws:iam::111122223333:role/AmazonEKSConnectorAgentRole".into(),
             trust: manifest::AGENT_TRUST.into(),
-            permissions: right.then(|| manifest::AGENT_PERMISSIONS.into()),
+            permissions: if right {
+                Permissions::Inline(manifest::AGENT_PERMISSIONS.into())
+            } else {
+                Permissions::Absent
+            },
             ours,
         })),
     ];

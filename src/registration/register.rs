@@ -7,11 +7,12 @@ use super::desired::Desired;
 use super::observe::{Ports, observe};
 use super::observed::{Observed, Status};
 use super::planner::{RegisterPlan, plan};
-use super::request::{ROLE_POLICY_NAME, RegisterRequest};
-use super::step::{SERVICE_LINKED_ROLE, Step};
+use super::remains::History;
+use super::request::RegisterRequest;
+use super::step::Step;
 use super::worker::RegisterWorker;
-use crate::error::{Code, Error, Kind, Remains};
-use crate::plan::{Execution, Reporter, Stop, execute};
+use crate::error::{Code, Error, Kind};
+use crate::plan::{Done, Execution, Reporter, Stop, execute};
 
 /// How often a run observes and plans before it gives up on a world that keeps changing.
 const TRIES: usize = 3;
@@ -78,125 +79,121 @@ pub async fn register(
     show: Arc<dyn Show>,
     stop: &Stop,
 ) -> Result<Registered, Error> {
-    let began = Instant::now();
-    let mut done = Vec::new();
-    let mut changed = false;
-    let mut last_change = String::new();
-    for _ in 0..TRIES {
-        let Preview { desired, observed, plan } = preview_once_free(ports, request, &show, stop).await?;
-        show.planned(&desired, &observed, &plan);
-        let attempt = attempt(ports, request, &desired, &observed, &plan, &show, stop).await?;
-        changed |= attempt.changed;
-        done.extend(attempt.done);
-        match attempt.stale {
-            None => {
-                let active = request.wait.is_some()
-                    || observed
-                        .registration
-                        .as_ref()
-                        .is_some_and(|registration| registration.status == Status::Active);
-                return Ok(Registered { desired, observed, done, changed, active, took: began.elapsed() });
+    let run = Run { ports, request, show, stop };
+    let mut history = History::default();
+    match run.until_done(&mut history).await {
+        Ok(registered) => Ok(registered),
+        Err(error) => Err(history.list_remains(error, request, &ports.region)),
+    }
+}
+
+/// A run, over all its tries.
+struct Run<'a> {
+    ports: &'a Ports,
+    request: &'a RegisterRequest,
+    show: Arc<dyn Show>,
+    stop: &'a Stop,
+}
+
+impl Run<'_> {
+    async fn until_done(&self, history: &mut History) -> Result<Registered, Error> {
+        let began = Instant::now();
+        let mut last_change = String::new();
+        for _ in 0..TRIES {
+            let seen = self.preview_once_free().await?;
+            self.show.planned(&seen.desired, &seen.observed, &seen.plan);
+            history.before.get_or_insert_with(|| seen.observed.clone());
+            match self.attempt(&seen, history).await? {
+                None => return Ok(self.registered(seen, history, began.elapsed())),
+                Some(what) => {
+                    self.show.note(&format!("Something changed in the meantime ({what}); looking again."));
+                    last_change = what;
+                }
             }
-            Some(what) => {
-                show.note(&format!("Something changed in the meantime ({what}); looking again."));
-                last_change = what;
+        }
+        let message = format!("{} could not be registered: the world kept changing", self.request.name);
+        Err(Error::failed(Code::KEPT_CHANGING, message)
+            .cause(last_change)
+            .fix("find out what else is working on this registration, then run the same command again"))
+    }
+
+    fn registered(&self, seen: Preview, history: &History, took: Duration) -> Registered {
+        let status = seen.observed.registration.as_ref().map(|registration| &registration.status);
+        let active = self.request.wait.is_some() || status == Some(&Status::Active);
+        let changed = history.done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
+        let phrase = |(step, done): &(Step, Done)| format!("{}: {}", step.describe(), done.outcome);
+        let done = history.done.iter().map(phrase).collect();
+        Registered { desired: seen.desired, observed: seen.observed, done, changed, active, took }
+    }
+
+    /// Observes and plans; while the Lease is held by somebody who may be dead, waits for it to expire.
+    async fn preview_once_free(&self) -> Result<Preview, Error> {
+        let began = Instant::now();
+        let mut seen: Option<String> = None;
+        loop {
+            let refused = match preview(self.ports, self.request).await {
+                Err(error) if error.code == Code::LEASE_HELD => error,
+                other => return other,
+            };
+            let lease = self.ports.cluster.lease(&self.request.namespace).await;
+            let version = lease.ok().flatten().map(|lease| lease.resource_version);
+            match &seen {
+                None => self.show.note(&format!("{refused}; waiting to see whether it is still alive.")),
+                // Renewed since: its holder lives.
+                Some(before) if version.as_ref() != Some(before) => return Err(refused),
+                Some(_) => {}
+            }
+            seen = version;
+            if began.elapsed() > LEASE_PATIENCE {
+                return Err(refused);
+            }
+            tokio::select! {
+                _ = self.stop.stopped() => return Err(refused),
+                () = tokio::time::sleep(LEASE_LOOK) => {}
             }
         }
     }
-    Err(Error::failed(
-        Code::KEPT_CHANGING,
-        format!("{} could not be registered: the world kept changing", request.name),
-    )
-    .cause(last_change)
-    .fix("find out what else is working on this registration, then run the same command again"))
-}
 
-/// Observes and plans; while the Lease is held by somebody who may be dead, waits for it to expire.
-async fn preview_once_free(
-    ports: &Ports,
-    request: &RegisterRequest,
-    show: &Arc<dyn Show>,
-    stop: &Stop,
-) -> Result<Preview, Error> {
-    let began = Instant::now();
-    let mut seen: Option<String> = None;
-    loop {
-        let refused = match preview(ports, request).await {
-            Err(error) if error.code == Code::LEASE_HELD => error,
-            other => return other,
-        };
-        let lease = ports.cluster.lease(&request.namespace).await;
-        let version = lease.ok().flatten().map(|lease| lease.resource_version);
-        match &seen {
-            None => show.note(&format!("{refused}; waiting to see whether it is still alive.")),
-            // Renewed since: its holder lives.
-            Some(before) if version.as_ref() != Some(before) => return Err(refused),
-            Some(_) => {}
+    /// One try. Returns what changed in the meantime, if something did.
+    async fn attempt(&self, seen: &Preview, history: &mut History) -> Result<Option<String>, Error> {
+        let stop = Stop::default();
+        if let Some(reason) = self.stop.reason() {
+            stop.stop(reason);
         }
-        seen = version;
-        if began.elapsed() > LEASE_PATIENCE {
-            return Err(refused);
+        let relay = tokio::spawn({
+            let (outer, inner) = (self.stop.clone(), stop.clone());
+            async move { inner.stop(outer.stopped().await) }
+        });
+        let limit = self.request.wait.unwrap_or_default();
+        let worker = RegisterWorker::new(self.ports.clone(), seen, limit, stop.clone());
+        let worker = Arc::new(worker);
+        let reporter = Arc::new(Relay(Arc::clone(&self.show)));
+        let execution = execute(&seen.plan.plan, Arc::clone(&worker) as _, reporter, &stop).await;
+        relay.abort();
+
+        let Execution { done, failure, stale, interrupted, not_done } = execution;
+        let interrupted = interrupted && !not_done.is_empty();
+        history.done.extend(done);
+        history.uncertain = worker.registration_is_uncertain();
+        history.foreign_namespace = seen.desired.foreign_namespace;
+        if (failure.is_some() || interrupted) && !worker.code_in_cluster() {
+            history.not_undone = worker.undo().await;
+            history.undone = true;
         }
-        tokio::select! {
-            _ = stop.stopped() => return Err(refused),
-            () = tokio::time::sleep(LEASE_LOOK) => {}
+        if let Err(failure) = worker.release_lease().await {
+            // It expires by itself; a run from this host takes it at once.
+            tracing::debug!("the Lease could not be released: {failure}");
+        }
+        match failure {
+            Some(error) => Err(error),
+            None if interrupted => {
+                let message = format!("registering {} was interrupted", self.request.name);
+                Err(Error::new(Code::INTERRUPTED, Kind::Interrupted, message)
+                    .fix("run the same command again: it continues where this one ended"))
+            }
+            None => Ok(stale),
         }
     }
-}
-
-struct Attempt {
-    done: Vec<String>,
-    changed: bool,
-    stale: Option<String>,
-}
-
-async fn attempt(
-    ports: &Ports,
-    request: &RegisterRequest,
-    desired: &Desired,
-    observed: &Observed,
-    plan: &RegisterPlan,
-    show: &Arc<dyn Show>,
-    stop: &Stop,
-) -> Result<Attempt, Error> {
-    let stop_attempt = Stop::default();
-    let relay = tokio::spawn({
-        let (outer, inner) = (stop.clone(), stop_attempt.clone());
-        async move { inner.stop(outer.stopped().await) }
-    });
-    let limit = request.wait.unwrap_or_default();
-    let worker =
-        Arc::new(RegisterWorker::new(ports.clone(), desired.clone(), observed, limit, stop_attempt.clone()));
-    let reporter = Arc::new(Relay(Arc::clone(show)));
-    let execution = execute(&plan.plan, Arc::clone(&worker) as _, reporter, &stop_attempt).await;
-    relay.abort();
-
-    let interrupted = execution.interrupted && !execution.not_done.is_empty();
-    let undo = (execution.failure.is_some() || interrupted) && !worker.code_in_cluster();
-    let not_undone = if undo { worker.undo().await } else { Vec::new() };
-    if let Err(failure) = worker.release_lease().await {
-        // It expires by itself; a run from this host takes it at once.
-        tracing::debug!("the Lease could not be released: {failure}");
-    }
-    let Execution { done, failure, stale, .. } = execution;
-    let error = match failure {
-        Some(error) => error,
-        None if interrupted => Error::new(
-            Code::INTERRUPTED,
-            Kind::Interrupted,
-            format!("registering {} was interrupted", request.name),
-        )
-        .fix("run the same command again: it continues where this one ended"),
-        None => {
-            let changed = done.iter().any(|(step, _)| step.is_write());
-            let done = done
-                .into_iter()
-                .map(|(step, done)| format!("{}: {}", step.describe(), done.outcome))
-                .collect();
-            return Ok(Attempt { done, changed, stale });
-        }
-    };
-    Err(with_remains(error, desired, observed, &done, undo, not_undone))
 }
 
 /// The reporter of an attempt is the shower of the run.
@@ -206,69 +203,6 @@ impl Reporter<Step> for Relay {
     fn event(&self, event: crate::plan::Event<Step>) {
         self.0.event(event);
     }
-}
-
-/// Lists what this run and earlier ones have left, each with the command that removes it.
-fn with_remains(
-    mut error: Error,
-    desired: &Desired,
-    observed: &Observed,
-    done: &[(Step, crate::plan::Done)],
-    undone: bool,
-    not_undone: Vec<Remains>,
-) -> Error {
-    let name = &desired.name;
-    let did = |wanted: fn(&Step) -> bool| done.iter().any(|(step, _)| wanted(step));
-    let taken_back = error.code == Code::ACTIVATION_NOT_KEPT && undone;
-    let discarded = did(|step| matches!(step, Step::Discard { .. }));
-    let existed = observed.registration.is_some() && !discarded;
-    if did(|step| matches!(step, Step::Register(_)))
-        || existed
-        || (error.code == Code::ACTIVATION_NOT_KEPT && !taken_back)
-    {
-        error.remains.push(Remains {
-            what: format!("registration {name}"),
-            remove_with: format!("aws eks deregister-cluster --name {name} --region {}", observed.region),
-        });
-    }
-    if !undone {
-        let applied = done
-            .iter()
-            .filter(|(step, _)| {
-                matches!(step, Step::Apply(_) | Step::ApplyOnceRegistered(_) | Step::Register(_))
-            })
-            .count();
-        if applied > 0 {
-            error.remains.push(Remains {
-                what: format!("{applied} objects of the connector in the cluster"),
-                remove_with: format!(
-                    "kubectl delete namespace {}; kubectl delete clusterrole,clusterrolebinding -l \
-                     app.kubernetes.io/managed-by=eksconnect",
-                    desired.settings.namespace
-                ),
-            });
-        }
-    }
-    error.remains.extend(not_undone);
-    if did(|step| matches!(step, Step::CreateServiceLinkedRole))
-        && observed.service_linked_role == Some(false)
-    {
-        error.remains.push(Remains {
-            what: format!("role {SERVICE_LINKED_ROLE} (costs nothing, and the next run uses it)"),
-            remove_with: format!("aws iam delete-service-linked-role --role-name {SERVICE_LINKED_ROLE}"),
-        });
-    }
-    if did(|step| matches!(step, Step::CreateAgentRole { .. })) {
-        let role = desired.role.name();
-        error.remains.push(Remains {
-            what: format!("role {role} (costs nothing, and the next run uses it)"),
-            remove_with: format!(
-                "aws iam delete-role-policy --role-name {role} --policy-name {ROLE_POLICY_NAME}; aws iam delete-role \
-                 --role-name {role}"
-            ),
-        });
-    }
-    error
 }
 
 fn new_token() -> String {

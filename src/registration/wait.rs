@@ -143,7 +143,7 @@ fn tolerate(failure: Failure, attempting: &str) -> Result<String, StepFailure> {
 
 fn removed(name: &str) -> Error {
     Error::failed(
-        Code::REGISTRATION_FAILED,
+        Code::REGISTRATION_GONE,
         format!("the registration {name} was removed while it was being awaited"),
     )
     .cause("somebody or something else has deregistered it")
@@ -164,9 +164,11 @@ async fn timed_out(ports: &Ports, awaited: &Awaited<'_>, state: &AgentState, see
     let cause = match ports.cluster.diagnose(awaited.namespace).await {
         Ok(Some(cause)) => cause,
         Ok(None) if state.ready >= awaited.replicas => {
-            "the agents are ready, but EKS has not heard from them: look at the agent's log (kubectl logs -n \
-             eks-connector eks-connector-0 connector-agent)"
-                .to_owned()
+            format!(
+                "the agents are ready, but EKS has not heard from them: look at the agent's log (kubectl logs -n {} \
+                 eks-connector-0 connector-agent)",
+                awaited.namespace
+            )
         }
         Ok(None) => {
             state.trouble.clone().or_else(|| state.doing.clone()).unwrap_or_else(|| "none visible".to_owned())

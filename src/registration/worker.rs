@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::desired::Desired;
 use super::observe::Ports;
-use super::observed::Observed;
+use super::register::Preview;
 use super::step::{NewRegistration, OnceRegistered, Step};
 use super::wait::{Awaited, until_active};
 use crate::error::{Code, Error, Remains};
@@ -36,8 +36,11 @@ pub(super) struct Context {
     lease: OnceLock<Arc<dyn HeldLease>>,
     /// What this run made in the cluster, in order.
     made: Mutex<Vec<(ObjectRef, String)>>,
-    /// Set as soon as a code may be in the cluster: from then on nothing is undone.
+    /// Set as soon as a code may be in the cluster, or a registration may have been made whose answer is lost: from
+    /// then on nothing is undone. The Lease's intent proves whose that registration is.
     code_in_cluster: AtomicBool,
+    /// Whether a registration may have been made whose answer is lost.
+    registration_is_uncertain: AtomicBool,
 }
 
 struct Known {
@@ -97,19 +100,14 @@ impl Worker<Step> for RegisterWorker {
 }
 
 impl RegisterWorker {
-    /// For a run on what was `observed`; `limit` bounds the wait until ACTIVE.
-    pub(super) fn new(
-        ports: Ports,
-        desired: Desired,
-        observed: &Observed,
-        limit: Duration,
-        stop: Stop,
-    ) -> Self {
+    /// For one try on what was seen; `limit` bounds the wait until ACTIVE.
+    pub(super) fn new(ports: Ports, seen: &Preview, limit: Duration, stop: Stop) -> Self {
+        let observed = &seen.observed;
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
         let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
         let context = Context { code_in_cluster, ..Context::default() };
         let service_linked_role_is_missing = observed.service_linked_role == Some(false);
-        Self { ports, desired, limit, stop, service_linked_role_is_missing, context }
+        Self { ports, desired: seen.desired.clone(), limit, stop, service_linked_role_is_missing, context }
     }
 
     async fn create_service_linked_role(&self) -> Result<Done, StepFailure> {
@@ -120,7 +118,7 @@ impl RegisterWorker {
             }
             // It may not be read either, so it may well be there: EKS knows.
             Err(failure) if failure.kind == FailureKind::Denied && !self.service_linked_role_is_missing => {
-                Ok(Done::new("not known"))
+                Ok(Done::unchanged("not known"))
             }
             Err(failure) => {
                 Err(failure.into_error("create the service-linked role of the EKS Connector").into())
@@ -164,6 +162,7 @@ impl RegisterWorker {
         let created_at = registered.created_at.unwrap_or_else(Timestamp::now);
         let mark = RegistrationMark::new(&registered.arn, &registered.activation.id, created_at);
         let secret = manifest::activation_secret(&self.desired.settings, &mark);
+        self.context.registration_is_uncertain.store(false, Ordering::Release);
         self.context.code_in_cluster.store(true, Ordering::Release);
         if let Err(failure) = self.ports.cluster.keep_activation(&secret, &registered.activation).await {
             return Err(self.take_back(&name, failure).await.into());
@@ -207,6 +206,13 @@ impl RegisterWorker {
                 Err(failure) => failure,
             };
             let attempting = format!("register {}", call.name);
+            if matches!(
+                failure.kind,
+                FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
+            ) {
+                self.context.registration_is_uncertain.store(true, Ordering::Release);
+                self.context.code_in_cluster.store(true, Ordering::Release);
+            }
             match failure.kind {
                 FailureKind::NotPropagated if began.elapsed() < PROPAGATION_BOUND => {
                     progress("waiting until EKS can see the agent role".to_owned());
@@ -298,7 +304,7 @@ impl RegisterWorker {
         let states = self.ports.cluster.states(&settings.namespace, settings.replicas).await;
         let states = states.map_err(|failure| failure.into_error("read the agents' state Secrets"))?;
         if states.len() < usize::try_from(settings.replicas).unwrap_or(usize::MAX) {
-            return Ok(Done::new("kept: not every replica has its state yet"));
+            return Ok(Done::unchanged("kept: not every replica has its state yet"));
         }
         let answer = self.ports.cluster.spend_activation(&settings.namespace).await;
         answer.map_err(|failure| stale_or(failure, "remove the used activation code"))?;
@@ -308,6 +314,11 @@ impl RegisterWorker {
     /// Whether a code may be in the cluster.
     pub(super) fn code_in_cluster(&self) -> bool {
         self.context.code_in_cluster.load(Ordering::Acquire)
+    }
+
+    /// Whether a registration may have been made whose answer is lost.
+    pub(super) fn registration_is_uncertain(&self) -> bool {
+        self.context.registration_is_uncertain.load(Ordering::Acquire)
     }
 
     /// Gives the Lease back.

@@ -1,6 +1,6 @@
 //! Failures part-way: undone or resumed, and what remains is listed.
 
-use eksconnect_sandbox::aws::control::{Fault, FaultKind, Selector, When};
+use eksconnect_sandbox::aws::control::{Fault, FaultKind, RepeatToken, Selector, SettingsPatch, When};
 use eksconnect_sandbox::pool::LeaseOptions;
 use eksconnect_sandbox::world::{NodeSpec, SiteSpec};
 use k8s_openapi::api::core::v1::Namespace;
@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
 
-use crate::support::{NAMESPACE, Scene};
+use crate::support::{NAMESPACE, Scene, until};
 
 #[tokio::test]
 async fn before_the_code_is_in_the_cluster_what_was_made_there_is_undone() {
@@ -30,19 +30,10 @@ async fn before_the_code_is_in_the_cluster_what_was_made_there_is_undone() {
     let roles: Api<ClusterRole> = Api::all(scene.client().await);
     assert!(roles.get_opt("eks-connector-cluster-meta-access").await.unwrap().is_none());
 
-    // With the roles there from the first run, a failure leaves nothing that this run made.
-    crate::support::until("the namespace is gone", || async {
-        let namespaces: Api<Namespace> = Api::all(scene.client().await);
-        namespaces.get_opt(NAMESPACE).await.unwrap().is_none()
-    })
-    .await;
+    // With the roles there from the first run, a failure leaves nothing that this run made. The undone namespace is
+    // really gone, so nobody has to wait.
     scene.register(&[]).await.expect_error("EKSC0207", 1);
     scene.heal().await;
-    crate::support::until("the namespace is gone", || async {
-        let namespaces: Api<Namespace> = Api::all(scene.client().await);
-        namespaces.get_opt(NAMESPACE).await.unwrap().is_none()
-    })
-    .await;
     scene.register(&[]).await.expect(0);
 }
 
@@ -51,7 +42,6 @@ async fn a_lost_answer_of_register_does_not_lose_the_registration() {
     for repeat in ["same", "in-use"] {
         let scene = Scene::new().await;
         if repeat == "in-use" {
-            use eksconnect_sandbox::aws::control::{RepeatToken, SettingsPatch};
             let settings =
                 SettingsPatch { repeat_token: Some(RepeatToken::InUse), ..SettingsPatch::default() };
             scene.settings(settings).await;
@@ -109,12 +99,7 @@ async fn an_activation_that_cannot_be_kept_takes_the_registration_back() {
 #[tokio::test]
 async fn a_timeout_names_the_cause_and_the_same_command_resumes() {
     let scene = Scene::new().await;
-    // The agents cannot register themselves.
-    let kind =
-        FaultKind::Error { status: 500, code: "InternalServerError".into(), message: "out of order".into() };
-    let fault = Fault { times: None, ..Fault::once("ssm", "RegisterManagedInstance", kind) };
-    // Unsigned calls belong to no account: this strikes other scenes too, so it is not used here.
-    drop(fault);
+    // The agents run, and cannot open their channels.
     scene
         .fail(
             "ssmmessages",
@@ -153,7 +138,7 @@ async fn a_failing_container_is_quoted() {
     .unwrap();
     let quotas: Api<k8s_openapi::api::core::v1::ResourceQuota> = Api::namespaced(client, NAMESPACE);
     quotas.create(&PostParams::default(), &quota).await.unwrap();
-    crate::support::until("the quota is in force", || async {
+    until("the quota is in force", || async {
         quotas.get("none").await.unwrap().status.and_then(|status| status.hard).is_some()
     })
     .await;
@@ -174,18 +159,41 @@ async fn a_cluster_without_a_suitable_node_is_refused_before_any_change() {
 
 #[tokio::test]
 async fn an_expired_activation_is_renewed_and_that_is_said() {
-    let scene = Scene::new().await;
-    use eksconnect_sandbox::aws::control::SettingsPatch;
+    // Nobody connects in time: there is no node that could run the agents.
+    let arm = NodeSpec { arch: "arm64".into(), ..NodeSpec::default() };
+    let site = SiteSpec { nodes: vec![arm], ..SiteSpec::default() };
+    let scene = Scene::with(LeaseOptions { site, ..LeaseOptions::default() }).await;
     scene.settings(SettingsPatch { activation_expiry_seconds: Some(1), ..SettingsPatch::default() }).await;
-    scene.fail("ssmmessages", "CreateControlChannel", FaultKind::Hang).await;
-    scene.register(&["--wait-timeout", "2s"]).await;
-    crate::support::until("the registration FAILED", || async {
-        scene.registrations().await["onprem1"]["status"] == "FAILED"
-            || !scene.registrations().await.is_empty()
+    scene.register(&["--no-wait"]).await.expect(0);
+    let first = scene.activation_value().await.unwrap();
+    until("the registration FAILED", || async {
+        let run = scene.register(&["--dry-run", "-o", "json"]).await;
+        let plan = scene.register(&["--dry-run", "--no-wait", "-o", "json"]).await.expect(0);
+        run.code == Some(3) && plan.json()["notes"].to_string().contains("has FAILED")
     })
     .await;
-    scene.heal().await;
     scene.settings(SettingsPatch { activation_expiry_seconds: Some(3600), ..SettingsPatch::default() }).await;
+    scene.register(&["--no-wait"]).await.expect(0).says(&["has FAILED; it is removed and made anew"]);
+    let registrations = scene.registrations().await;
+    assert_eq!(registrations.len(), 1);
+    assert_ne!(scene.activation_value().await.unwrap(), first, "the code is a new one");
+    scene.register(&["--no-wait"]).await.expect(0).says(&["exists"]);
+}
+
+#[tokio::test]
+async fn somebody_elses_namespace_keeps_its_labels_and_is_never_offered_for_deletion() {
+    let scene = Scene::new().await;
+    let namespaces: Api<Namespace> = Api::all(scene.client().await);
+    let theirs = json!({ "metadata": { "name": NAMESPACE, "labels": { "team": "them" } } });
+    namespaces.create(&PostParams::default(), &serde_json::from_value(theirs).unwrap()).await.unwrap();
+    scene.fail("ssmmessages", "CreateControlChannel", FaultKind::Reset).await;
+    let run = scene.register(&["--wait-timeout", "2s"]).await.expect_error("EKSC0412", 4);
+    assert!(!run.stderr.contains("kubectl delete namespace"), "{}", run.stderr);
+    scene.heal().await;
     scene.register(&[]).await.expect(0);
-    assert_eq!(scene.registrations().await.len(), 1);
+    let again = scene.register(&[]).await.expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+    let labels = namespaces.get(NAMESPACE).await.unwrap().metadata.labels.unwrap();
+    let own: Vec<&String> = labels.keys().filter(|key| !key.starts_with("kubernetes.io/")).collect();
+    assert_eq!(own, ["team"]);
 }

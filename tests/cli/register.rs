@@ -75,7 +75,7 @@ async fn what_was_deleted_or_changed_is_repaired() {
 
 #[tokio::test]
 async fn a_name_that_another_cluster_holds_is_refused_and_nothing_is_changed() {
-    let (one, mut other) = tokio::join!(Scene::new(), Scene::new());
+    let [one, mut other] = Scene::two().await;
     one.register(&[]).await.expect(0);
     // The other cluster, with the first one's account.
     for (name, value) in one.lease.env() {

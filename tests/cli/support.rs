@@ -42,6 +42,13 @@ impl Scene {
         Self { lease, env: BTreeMap::new() }
     }
 
+    /// Two scenes at once.
+    pub(crate) async fn two() -> [Self; 2] {
+        let leases = pool::lease_together(vec![LeaseOptions::default(); 2]).await.expect("two clusters");
+        let mut scenes = leases.into_iter().map(|lease| Self { lease, env: BTreeMap::new() });
+        [scenes.next().expect("the first"), scenes.next().expect("the second")]
+    }
+
     /// The binary, in the scene's environment and no other.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eksconnect"));

@@ -1,0 +1,101 @@
+//! What a failed run leaves behind, each with the command that removes it.
+
+use super::observed::Observed;
+use super::request::{ROLE_POLICY_NAME, RegisterRequest};
+use super::step::{SERVICE_LINKED_ROLE, Step};
+use crate::error::{Code, Error, Remains};
+use crate::plan::Done;
+
+/// All that a run did, over all its tries.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// What was seen before the first try.
+    pub(super) before: Option<Observed>,
+    /// The steps that were done.
+    pub(super) done: Vec<(Step, Done)>,
+    /// Whether a registration may have been made whose answer is lost.
+    pub(super) uncertain: bool,
+    /// Whether the namespace is somebody else's.
+    pub(super) foreign_namespace: bool,
+    /// Whether the last try undid what it made in the cluster.
+    pub(super) undone: bool,
+    /// What of that could not be undone.
+    pub(super) not_undone: Vec<Remains>,
+}
+
+impl History {
+    fn did(&self, wanted: fn(&Step) -> bool) -> bool {
+        self.done.iter().any(|(step, done)| wanted(step) && !done.unchanged)
+    }
+
+    /// Adds to an error what is left behind.
+    pub(super) fn list_remains(mut self, mut error: Error, request: &RegisterRequest, region: &str) -> Error {
+        error.remains.extend(self.registration(&error, request, region));
+        error.remains.extend(self.objects(request));
+        error.remains.append(&mut self.not_undone);
+        error.remains.extend(self.roles(request));
+        error
+    }
+
+    fn registration(&self, error: &Error, request: &RegisterRequest, region: &str) -> Option<Remains> {
+        let name = &request.name;
+        let existed = self.before.as_ref().is_some_and(|before| before.registration.is_some())
+            && !self.did(|step| matches!(step, Step::Discard { .. }));
+        let not_taken_back = error.code == Code::ACTIVATION_NOT_KEPT && !self.undone;
+        let made = self.did(|step| matches!(step, Step::Register(_))) || not_taken_back;
+        if error.code == Code::REGISTRATION_GONE || !(made || existed || self.uncertain) {
+            return None;
+        }
+        let doubt = if made || existed { "" } else { " (it may have been made; the next run finds out)" };
+        Some(Remains {
+            what: format!("registration {name}{doubt}"),
+            remove_with: format!("aws eks deregister-cluster --name {name} --region {region}"),
+        })
+    }
+
+    fn objects(&self, request: &RegisterRequest) -> Option<Remains> {
+        let applies =
+            |step: &Step| matches!(step, Step::Apply(_) | Step::ApplyOnceRegistered(_) | Step::Register(_));
+        let applied = self.done.iter().filter(|(step, _)| applies(step)).count();
+        if applied == 0 || self.undone {
+            return None;
+        }
+        let (namespace, ours) = (&request.namespace, "-l app.kubernetes.io/managed-by=eksconnect");
+        let namespaced = if self.foreign_namespace {
+            format!(
+                "kubectl delete statefulset,secret,configmap,serviceaccount,role,rolebinding,networkpolicy,\
+                 poddisruptionbudget,lease -n {namespace} {ours}"
+            )
+        } else {
+            format!("kubectl delete namespace {namespace}")
+        };
+        Some(Remains {
+            what: format!("{applied} objects of the connector in the cluster"),
+            remove_with: format!("{namespaced}; kubectl delete clusterrole,clusterrolebinding {ours}"),
+        })
+    }
+
+    fn roles(&self, request: &RegisterRequest) -> Vec<Remains> {
+        let mut roles = Vec::new();
+        let linked_was_there =
+            self.before.as_ref().is_some_and(|before| before.service_linked_role != Some(false));
+        if self.did(|step| matches!(step, Step::CreateServiceLinkedRole)) && !linked_was_there {
+            roles.push(Remains {
+                what: format!("role {SERVICE_LINKED_ROLE} (costs nothing, and the next run uses it)"),
+                remove_with: format!("aws iam delete-service-linked-role --role-name {SERVICE_LINKED_ROLE}"),
+            });
+        }
+        if self.did(|step| matches!(step, Step::CreateAgentRole { .. })) {
+            let role = request.role.name();
+            let policy = self.did(|step| matches!(step, Step::PutAgentPolicy { .. }));
+            let policy = policy.then(|| {
+                format!("aws iam delete-role-policy --role-name {role} --policy-name {ROLE_POLICY_NAME}; ")
+            });
+            roles.push(Remains {
+                what: format!("role {role} (costs nothing, and the next run uses it)"),
+                remove_with: format!("{}aws iam delete-role --role-name {role}", policy.unwrap_or_default()),
+            });
+        }
+        roles
+    }
+}

@@ -3,6 +3,8 @@
 //!
 //! Shares no code with eksconnect: a mistake must not hide by being made on both sides.
 
+mod bench;
+mod delay;
 mod demo;
 mod environment;
 mod progress;
@@ -14,6 +16,7 @@ pub mod cli;
 pub mod controlplane;
 pub mod node;
 pub mod pool;
+pub mod python;
 pub mod world;
 
 pub use progress::Progress;

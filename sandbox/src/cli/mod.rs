@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::running::{Place, Running};
-use crate::{demo, environment};
+use crate::{bench, demo, environment};
 
 /// Run a whole world on loopback to try eksconnect in: Kubernetes clusters and AWS
 #[derive(Parser)]
@@ -56,6 +56,7 @@ enum Command {
     Clock(knobs::ClockArguments),
     Access(access::Arguments),
     Demo(demo::Arguments),
+    Bench(bench::Arguments),
 }
 
 /// Parses and runs a command line. What it shows goes to `out`, what it is doing to standard error.
@@ -92,6 +93,7 @@ pub async fn run(
         Command::Clock(arguments) => knobs::clock(&arguments, &running(&place)?, out).await,
         Command::Access(arguments) => access::run(&arguments, &running(&place)?, out).await,
         Command::Demo(arguments) => demo::run(arguments, &directory("demo"), out).await,
+        Command::Bench(arguments) => bench::run(arguments, &directory("bench"), out).await,
     }
 }
 

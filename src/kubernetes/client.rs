@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::proxy::matcher::Matcher;
-use kube::client::{AuthError, ClientBuilder};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder};
 
 use crate::error::{Code, Error};
 
@@ -34,6 +38,9 @@ pub struct Connected {
     pub server: String,
 }
 
+/// How often a silent HTTP/2 connection is asked whether it lives, and how long it may take to answer, as client-go's.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
 /// Finds the cluster and sets up a client; asks the API server nothing. Runs exec credential plugins, off the async
 /// threads.
 ///
@@ -46,9 +53,7 @@ pub async fn connect(settings: &ClusterSettings) -> Result<Connected, Error> {
     config.connect_timeout = Some(settings.attempt_timeout.min(Duration::from_secs(10)));
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-    let built =
-        tokio::task::spawn_blocking(move || Ok::<_, kube::Error>(ClientBuilder::try_from(config)?.build()))
-            .await;
+    let built = tokio::task::spawn_blocking(move || build(config)).await;
     let client = match built {
         Ok(Ok(client)) => client,
         Ok(Err(error)) => return Err(unusable(&context, plugin.as_deref(), &error)),
@@ -59,6 +64,36 @@ pub async fn connect(settings: &ClusterSettings) -> Result<Connected, Error> {
         }
     };
     Ok(Connected { client, attempt_timeout: settings.attempt_timeout, context, server })
+}
+
+/// A client that speaks HTTP/2 where the server does: one connection, so one TLS handshake, for dozens of requests at
+/// once. kube's own stack speaks HTTP/1.1 only; behind a proxy it is used all the same, for it knows the proxies.
+fn build(config: Config) -> Result<Client, kube::Error> {
+    if config.proxy_url.is_some() {
+        return Ok(ClientBuilder::try_from(config)?.build());
+    }
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(config.connect_timeout);
+    let mut tls =
+        HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
+    if let Some(name) = config.tls_server_name.clone() {
+        let name = name.try_into().map_err(|error| kube::Error::Service(Box::new(error)))?;
+        tls = tls.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let transport = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        // A connection that died without a word is noticed while a watch is silent.
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE)
+        .build::<_, Body>(tls.enable_all_versions().wrap_connector(tcp));
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(transport);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 
 async fn load(settings: &ClusterSettings) -> Result<(Config, String), Error> {

@@ -187,13 +187,15 @@ fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Settings) {
     }
 }
 
-/// Reads an embedded template.
+/// Reads an embedded template. By way of JSON: reading YAML straight into Kubernetes' types makes a YAML reader for each
+/// of them, which is several megabytes of the binary.
 #[expect(
     clippy::expect_used,
     reason = "the templates are part of the binary, and a test renders every one of them"
 )]
 fn template<T: DeserializeOwned>(yaml: &str) -> T {
-    serde_yaml::from_str(yaml).expect("an embedded template is valid")
+    let value: Value = serde_yaml::from_str(yaml).expect("an embedded template is YAML");
+    serde_json::from_value(value).expect("an embedded template is an object of its kind")
 }
 
 #[expect(

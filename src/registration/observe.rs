@@ -86,13 +86,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
 
     let (objects, other_registration) = tokio::try_join!(
-        object_states(
-            ports,
-            &desired,
-            registration.as_ref(),
-            live_set.is_some(),
-            namespace_facts.as_ref().is_some_and(|namespace| namespace.terminating),
-        ),
+        object_states(ports, &desired, registration.as_ref(), live_set.is_some(), namespace_facts.as_ref()),
         other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
     )?;
     let observed = Observed {
@@ -199,10 +193,10 @@ async fn object_states(
     desired: &Desired,
     registration: Option<&Registration>,
     set_exists: bool,
-    terminating: bool,
+    namespace: Option<&NamespaceFacts>,
 ) -> Result<BTreeMap<ObjectRef, ObjectState>, Error> {
     let mut states = BTreeMap::new();
-    if terminating {
+    if namespace.is_some_and(|namespace| namespace.terminating) {
         // Nothing can be tried in a namespace that goes.
         return Ok(states);
     }
@@ -220,6 +214,10 @@ async fn object_states(
             states.insert(set, ObjectState::Differs);
         }
         None => {}
+    }
+    if namespace.is_none() {
+        // What would be in it is absent, and the server would wait a little for the namespace to appear.
+        objects.retain(|object| object.reference.kind.is_cluster_scoped());
     }
     let seen = try_join_all(objects.iter().map(|object| object_state(ports, object))).await?;
     states.extend(objects.into_iter().map(|object| object.reference).zip(seen));

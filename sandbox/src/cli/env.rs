@@ -44,10 +44,9 @@ impl Shell {
 }
 
 /// What would lead the tools elsewhere: they prefer it to what is printed.
-const UNSET: [&str; 8] = [
+const UNSET: [&str; 7] = [
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
-    "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL_EKS",
     "AWS_ENDPOINT_URL_IAM",
     "AWS_ENDPOINT_URL_SERVICE_QUOTAS",
@@ -114,6 +113,8 @@ fn variables(running: &Running, cluster: Option<&str>) -> Result<Vec<(&'static s
     Ok(vec![
         ("AWS_ENDPOINT_URL", running.aws_endpoint.clone()),
         ("AWS_REGION", running.region.clone()),
+        // The AWS CLI from PyPI reads only this one.
+        ("AWS_DEFAULT_REGION", running.region.clone()),
         ("AWS_ACCESS_KEY_ID", running.access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", running.secret_access_key.clone()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),

@@ -107,10 +107,11 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Usage => 2,
-            Kind::Refused => 3,
+            Kind::Refused if self.remains.is_empty() => 3,
             Kind::TimedOut => 4,
             Kind::Failed if self.remains.is_empty() => 1,
-            Kind::Failed => 5,
+            // A refusal on a second look, after the first had changed something.
+            Kind::Refused | Kind::Failed => 5,
             Kind::Interrupted => 130,
         }
     }

@@ -192,8 +192,8 @@ pub trait Cluster: Send + Sync {
     fn activation_secret<'a>(&'a self, namespace: &'a str) -> Reply<'a, Option<ActivationSecretFacts>>;
     /// Keeps an activation's code in its Secret, `object` being that Secret without its value.
     fn keep_activation<'a>(&'a self, object: &'a Object, activation: &'a Activation) -> Reply<'a, Applied>;
-    /// Puts a mark in place of the code.
-    fn spend_activation<'a>(&'a self, namespace: &'a str) -> Reply<'a, ()>;
+    /// Puts a mark in place of the code, in the Secret as it was seen; a change in between is a `Conflict`.
+    fn spend_activation<'a>(&'a self, namespace: &'a str, seen: &'a str) -> Reply<'a, ()>;
     /// The activation that the state of each of the replicas belongs to, by ordinal. Reads nothing else of them.
     fn states<'a>(&'a self, namespace: &'a str, replicas: u32) -> Reply<'a, BTreeMap<u32, String>>;
     /// The Lease.
@@ -226,6 +226,8 @@ pub struct Nodes {
 pub trait HeldLease: Send + Sync {
     /// Gives it back. The intent stays readable.
     fn release(&self) -> Reply<'_, ()>;
+    /// Whether somebody else may hold it by now: it was taken over, or could not be renewed for too long.
+    fn is_lost(&self) -> bool;
     /// Gives it back, and deletes it if this run made it.
     fn discard(&self) -> Reply<'_, ()>;
 }

@@ -2,6 +2,7 @@
 //! that a dead process of the same host is told at once and another host's by expiry.
 
 use std::fs;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -191,6 +192,7 @@ impl Connected {
             uid: live["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
             made: seen.is_none(),
             live: Mutex::new(Some(live)),
+            renewed_at: AtomicI64::new(Timestamp::now().as_second()),
             renewal: std::sync::Mutex::new(None),
         });
         tracing::debug!("holding the Lease at version {version}");
@@ -208,6 +210,8 @@ struct Held {
     /// As last written; `None` once it is given back or lost.
     live: Mutex<Option<Value>>,
     renewal: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// When it was last written, in seconds since 1970. By the wall clock: a machine that slept has lost it too.
+    renewed_at: AtomicI64,
 }
 
 impl Held {
@@ -222,11 +226,15 @@ impl Held {
             .call(&operation("update", &self.lease), Method::PUT, &self.lease.path(), content)
             .await;
         match answer {
-            Ok(answer) if keep => *live = Some(answer.json()?),
+            Ok(answer) if keep => {
+                *live = Some(answer.json()?);
+                self.renewed_at.store(Timestamp::now().as_second(), Ordering::Release);
+            }
             Ok(_) => *live = None,
             Err(failure) => {
                 if failure.kind == FailureKind::Conflict || failure.kind == FailureKind::NotFound {
                     *live = None;
+                    self.renewed_at.store(0, Ordering::Release);
                 }
                 return Err(failure);
             }
@@ -260,6 +268,10 @@ impl HeldLease for Held {
     fn release(&self) -> Reply<'_, ()> {
         // A renewal in flight is finished first: both take the lock.
         Box::pin(async { self.write(|spec| spec["holderIdentity"] = json!(""), false).await })
+    }
+
+    fn is_lost(&self) -> bool {
+        Timestamp::now().as_second() - self.renewed_at.load(Ordering::Acquire) > DURATION_SECONDS
     }
 
     fn discard(&self) -> Reply<'_, ()> {

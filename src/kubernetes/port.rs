@@ -211,8 +211,8 @@ impl Cluster for KubernetesCluster {
         Box::pin(self.connected.write_activation(object, activation))
     }
 
-    fn spend_activation<'a>(&'a self, namespace: &'a str) -> Reply<'a, ()> {
-        Box::pin(self.connected.spend_activation(namespace))
+    fn spend_activation<'a>(&'a self, namespace: &'a str, seen: &'a str) -> Reply<'a, ()> {
+        Box::pin(self.connected.spend_activation(namespace, seen))
     }
 
     fn states<'a>(&'a self, namespace: &'a str, replicas: u32) -> Reply<'a, BTreeMap<u32, String>> {

@@ -36,7 +36,11 @@ impl Connected {
         let spent = value
             .as_deref()
             .is_none_or(|value| value.is_empty() || value == manifest::spent_mark().as_bytes());
-        Ok(Some(ActivationSecretFacts { mark: mark_of(&live["metadata"]), holds_code: !spent }))
+        Ok(Some(ActivationSecretFacts {
+            mark: mark_of(&live["metadata"]),
+            holds_code: !spent,
+            resource_version: live["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned(),
+        }))
     }
 
     pub(super) async fn write_activation(
@@ -53,9 +57,13 @@ impl Connected {
         applied(&answer)
     }
 
-    pub(super) async fn spend_activation(&self, namespace: &str) -> Result<(), Failure> {
+    /// With the version that was seen: a code that comes in between is not taken away.
+    pub(super) async fn spend_activation(&self, namespace: &str, seen: &str) -> Result<(), Failure> {
         let secret = secret(namespace, ACTIVATION_SECRET);
-        let patch = json!({ "data": { "code": STANDARD.encode(manifest::spent_mark()) } });
+        let patch = json!({
+            "metadata": { "resourceVersion": seen },
+            "data": { "code": STANDARD.encode(manifest::spent_mark()) },
+        });
         let path = format!("{}?fieldManager={ACTIVATION_MANAGER}", secret.path());
         self.call(&operation("patch", &secret), Method::PATCH, &path, Some(Content::merge_patch(&patch)))
             .await

@@ -39,7 +39,7 @@ pub(super) fn text(preview: &Preview, context: &str) -> String {
             // The Secret comes with the registration, and the Lease is a tool and no result.
             Step::ApplyOnceRegistered(OnceRegistered::Namespace)
             | Step::HoldLease { .. }
-            | Step::SpendCode => {}
+            | Step::SpendCode { .. } => {}
             Step::AwaitActive { .. } => waits = true,
         }
     }

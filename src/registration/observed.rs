@@ -153,6 +153,8 @@ pub struct ActivationSecretFacts {
     pub mark: Option<Mark>,
     /// Whether it still holds a code.
     pub holds_code: bool,
+    /// For changing it only as it was seen.
+    pub resource_version: String,
 }
 
 /// What a run intends, kept in the Lease, so that another can finish it.

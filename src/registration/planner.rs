@@ -353,7 +353,7 @@ fn converge(
     if desired.wait {
         let active = await_active(desired, &ready, plan);
         if spend {
-            plan.add(Step::SpendCode, [active]);
+            plan.add(Step::SpendCode { activation_id: Some(activation_id.to_owned()) }, [active]);
         }
     }
 }
@@ -395,7 +395,7 @@ fn register(
         .add(Step::ApplyOnceRegistered(OnceRegistered::StatefulSet), before.into_iter().chain([registered]));
     if desired.wait {
         let active = await_active(desired, &[agents], plan);
-        plan.add(Step::SpendCode, [active]);
+        plan.add(Step::SpendCode { activation_id: None }, [active]);
     }
 }
 

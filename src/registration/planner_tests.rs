@@ -171,8 +171,11 @@ fn carry_out<'a>(
                     tags: new.own_tags.clone(),
                     ..registration(Status::Pending)
                 });
-                world.activation_secret =
-                    Some(ActivationSecretFacts { mark: Some(mark(NEW_ACTIVATION)), holds_code: true });
+                world.activation_secret = Some(ActivationSecretFacts {
+                    mark: Some(mark(NEW_ACTIVATION)),
+                    holds_code: true,
+                    resource_version: "1".into(),
+                });
             }
             Step::ApplyOnceRegistered(which) => {
                 assert!(world.activation_secret.is_some(), "no activation to name");
@@ -192,7 +195,10 @@ fn carry_out<'a>(
                 let id = registration.activation_id.clone().unwrap();
                 world.states = (0..*replicas).map(|ordinal| (ordinal, id.clone())).collect();
             }
-            Step::SpendCode => {
+            Step::SpendCode { activation_id } => {
+                let current =
+                    world.registration.as_ref().and_then(|registration| registration.activation_id.clone());
+                assert!(activation_id.is_none() || *activation_id == current, "another activation's code");
                 assert_eq!(world.states.len(), 2, "the code was taken from replicas that still need it");
                 world.activation_secret.as_mut().expect("a code to spend").holds_code = false;
             }
@@ -440,8 +446,11 @@ fn each_proof_alone_makes_a_registration_ours() {
     );
     assert_eq!(
         prove_with(|o| {
-            o.activation_secret =
-                Some(ActivationSecretFacts { mark: Some(mark(ACTIVATION)), holds_code: false });
+            o.activation_secret = Some(ActivationSecretFacts {
+                mark: Some(mark(ACTIVATION)),
+                holds_code: false,
+                resource_version: "1".into(),
+            });
         }),
         Proof::Activation
     );
@@ -473,8 +482,11 @@ fn a_registration_that_can_never_become_active_is_made_anew() {
         ("expired", expired, Some((ACTIVATION, true))),
     ] {
         let mut observed = Observed { registration: Some(registration), ..fresh() };
-        observed.activation_secret =
-            secret.map(|(id, holds_code)| ActivationSecretFacts { mark: Some(mark(id)), holds_code });
+        observed.activation_secret = secret.map(|(id, holds_code)| ActivationSecretFacts {
+            mark: Some(mark(id)),
+            holds_code,
+            resource_version: "1".into(),
+        });
         let planned = plan_of(&observed).unwrap();
         let steps = all_steps(&planned);
         let place = |wanted: fn(&Step) -> bool| steps.iter().position(|step| wanted(step));
@@ -490,8 +502,11 @@ fn a_registration_that_can_never_become_active_is_made_anew() {
 #[test]
 fn a_crash_after_the_code_was_kept_is_continued_with_that_code() {
     let mut observed = Observed { registration: Some(registration(Status::Pending)), ..fresh() };
-    observed.activation_secret =
-        Some(ActivationSecretFacts { mark: Some(mark(ACTIVATION)), holds_code: true });
+    observed.activation_secret = Some(ActivationSecretFacts {
+        mark: Some(mark(ACTIVATION)),
+        holds_code: true,
+        resource_version: "1".into(),
+    });
     observed.namespace = Some(NamespaceFacts { terminating: false, ours: true, enforced: None, mark: None });
     let planned = plan_of(&observed).unwrap();
     assert!(!all_steps(&planned).iter().any(|step| matches!(step, Step::Register(_) | Step::Discard { .. })));
@@ -546,6 +561,7 @@ fn worlds() -> impl Strategy<Value = Observed> {
                 observed.activation_secret = secret.map(|(same, holds_code)| ActivationSecretFacts {
                     mark: Some(mark(if same { ACTIVATION } else { "another" })),
                     holds_code,
+                    resource_version: "1".into(),
                 });
                 observed.states = (0..states).map(|ordinal| (ordinal, ACTIVATION.to_owned())).collect();
                 observed.lease = lease.then(|| intended(ARN, UID, now()));

@@ -165,7 +165,7 @@ impl Run<'_> {
             async move { inner.stop(outer.stopped().await) }
         });
         let limit = self.request.wait.unwrap_or_default();
-        let worker = RegisterWorker::new(self.ports.clone(), seen, limit, stop.clone());
+        let worker = RegisterWorker::new(self.ports.clone(), seen, history.made.clone(), limit, stop.clone());
         let worker = Arc::new(worker);
         let reporter = Arc::new(Relay(Arc::clone(&self.show)));
         let execution = execute(&seen.plan.plan, Arc::clone(&worker) as _, reporter, &stop).await;
@@ -174,6 +174,7 @@ impl Run<'_> {
         let Execution { done, failure, stale, interrupted, not_done } = execution;
         let interrupted = interrupted && !not_done.is_empty();
         history.done.extend(done);
+        history.made = worker.made();
         history.uncertain = worker.registration_is_uncertain();
         history.foreign_namespace = seen.desired.foreign_namespace;
         if (failure.is_some() || interrupted) && !worker.code_in_cluster() {

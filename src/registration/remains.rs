@@ -4,6 +4,7 @@ use super::observed::Observed;
 use super::request::{ROLE_POLICY_NAME, RegisterRequest};
 use super::step::{SERVICE_LINKED_ROLE, Step};
 use crate::error::{Code, Error, Remains};
+use crate::manifest::ObjectRef;
 use crate::plan::Done;
 
 /// All that a run did, over all its tries.
@@ -13,6 +14,8 @@ pub(super) struct History {
     pub(super) before: Option<Observed>,
     /// The steps that were done.
     pub(super) done: Vec<(Step, Done)>,
+    /// What was made in the cluster, each with its UID, in order.
+    pub(super) made: Vec<(ObjectRef, String)>,
     /// Whether a registration may have been made whose answer is lost.
     pub(super) uncertain: bool,
     /// Whether the namespace is somebody else's.

@@ -49,7 +49,10 @@ pub enum Step {
         replicas: u32,
     },
     /// Take the used code out of the activation Secret.
-    SpendCode,
+    SpendCode {
+        /// The activation, if it is known already.
+        activation_id: Option<String>,
+    },
 }
 
 /// A registration to be made.
@@ -119,7 +122,7 @@ impl Step {
             Self::Discard { .. } | Self::Register(_) => Some(Topic::Registration),
             Self::Apply(_) | Self::ApplyOnceRegistered(_) => Some(Topic::Objects),
             Self::AwaitActive { .. } => Some(Topic::Agent),
-            Self::HoldLease { .. } | Self::SpendCode => None,
+            Self::HoldLease { .. } | Self::SpendCode { .. } => None,
         }
     }
 
@@ -138,7 +141,7 @@ impl Step {
                 "apply the agents' StatefulSet".to_owned()
             }
             Self::AwaitActive { name, .. } => format!("wait for {name} to become ACTIVE"),
-            Self::SpendCode => "remove the used activation code".to_owned(),
+            Self::SpendCode { .. } => "remove the used activation code".to_owned(),
         }
     }
 
@@ -159,7 +162,7 @@ impl Step {
             | Self::Register(_)
             | Self::ApplyOnceRegistered(_)
             | Self::AwaitActive { .. }
-            | Self::SpendCode => None,
+            | Self::SpendCode { .. } => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::desired::Desired;
 use super::observe::Ports;
+use super::observed::ActivationSecretFacts;
 use super::register::Preview;
 use super::step::{NewRegistration, OnceRegistered, Step};
 use super::wait::{Awaited, until_active};
@@ -69,6 +70,9 @@ impl Worker<Step> for RegisterWorker {
         progress: Progress,
     ) -> BoxFuture<'static, Result<Done, StepFailure>> {
         Box::pin(async move {
+            if step.is_write() && self.context.lease.get().is_some_and(|lease| lease.is_lost()) {
+                return Err(StepFailure::Stale("the Lease of eksconnect was taken over".to_owned()));
+            }
             match step {
                 Step::CreateServiceLinkedRole => self.create_service_linked_role().await,
                 Step::CreateAgentRole { name } => self.create_agent_role(&name).await,
@@ -93,7 +97,7 @@ impl Worker<Step> for RegisterWorker {
                     let awaited = Awaited { name: &name, namespace, replicas, limit: self.limit };
                     until_active(&self.ports, &awaited, &self.stop, &progress).await
                 }
-                Step::SpendCode => self.spend_code().await,
+                Step::SpendCode { activation_id } => self.spend_code(activation_id).await,
             }
         })
     }
@@ -101,11 +105,18 @@ impl Worker<Step> for RegisterWorker {
 
 impl RegisterWorker {
     /// For one try on what was seen; `limit` bounds the wait until ACTIVE.
-    pub(super) fn new(ports: Ports, seen: &Preview, limit: Duration, stop: Stop) -> Self {
+    /// `made` is what earlier tries made.
+    pub(super) fn new(
+        ports: Ports,
+        seen: &Preview,
+        made: Vec<(ObjectRef, String)>,
+        limit: Duration,
+        stop: Stop,
+    ) -> Self {
         let observed = &seen.observed;
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
         let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
-        let context = Context { code_in_cluster, ..Context::default() };
+        let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
         let service_linked_role_is_missing = observed.service_linked_role == Some(false);
         Self { ports, desired: seen.desired.clone(), limit, stop, service_linked_role_is_missing, context }
     }
@@ -299,16 +310,38 @@ impl RegisterWorker {
     }
 
     /// A pod that has state never reads the code again; one that has none still needs it.
-    async fn spend_code(&self) -> Result<Done, StepFailure> {
+    async fn spend_code(&self, activation_id: Option<String>) -> Result<Done, StepFailure> {
+        let known = self.context.registered.get().map(|known| known.activation_id.clone());
+        let activation_id = activation_id.or(known).ok_or_else(|| {
+            Error::failed(Code::INTERNAL, "the activation is not known when its code is to be removed")
+        })?;
         let settings = &self.desired.settings;
-        let states = self.ports.cluster.states(&settings.namespace, settings.replicas).await;
+        let (states, secret) = tokio::join!(
+            self.ports.cluster.states(&settings.namespace, settings.replicas),
+            self.ports.cluster.activation_secret(&settings.namespace),
+        );
         let states = states.map_err(|failure| failure.into_error("read the agents' state Secrets"))?;
-        if states.len() < usize::try_from(settings.replicas).unwrap_or(usize::MAX) {
+        let secret = secret.map_err(|failure| failure.into_error("read the activation Secret"))?;
+        let with_state = states.values().filter(|state| **state == activation_id).count();
+        if with_state < usize::try_from(settings.replicas).unwrap_or(usize::MAX) {
             return Ok(Done::unchanged("kept: not every replica has its state yet"));
         }
-        let answer = self.ports.cluster.spend_activation(&settings.namespace).await;
+        let ours = |facts: &ActivationSecretFacts| {
+            facts.mark.as_ref().is_some_and(|mark| mark.activation_id == activation_id)
+        };
+        let Some(secret) = secret.filter(ours) else {
+            return Err(StepFailure::Stale(
+                "the activation Secret is another activation's by now".to_owned(),
+            ));
+        };
+        let answer = self.ports.cluster.spend_activation(&settings.namespace, &secret.resource_version).await;
         answer.map_err(|failure| stale_or(failure, "remove the used activation code"))?;
         Ok(Done::new("removed"))
+    }
+
+    /// What this run, over all its tries, has made in the cluster.
+    pub(super) fn made(&self) -> Vec<(ObjectRef, String)> {
+        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a code may be in the cluster.
@@ -331,7 +364,7 @@ impl RegisterWorker {
 
     /// Undoes what this run made in the cluster, the last first; returns what could not be undone.
     pub(super) async fn undo(&self) -> Vec<Remains> {
-        let mut made = self.context.made.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut made = self.made();
         // What is in a namespace that goes, goes with it; the namespace itself goes last.
         let namespace_goes = made.iter().any(|(object, _)| object.kind == ObjectKind::Namespace);
         made.retain(|(object, _)| !namespace_goes || object.kind.is_cluster_scoped());

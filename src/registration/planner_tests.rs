@@ -586,7 +586,7 @@ fn worlds() -> impl Strategy<Value = Observed> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Applying a plan and planning again gives nothing.
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -194,8 +195,8 @@ pub trait Cluster: Send + Sync {
     fn keep_activation<'a>(&'a self, object: &'a Object, activation: &'a Activation) -> Reply<'a, Applied>;
     /// Puts a mark in place of the code.
     fn spend_activation<'a>(&'a self, namespace: &'a str) -> Reply<'a, ()>;
-    /// The activation that the state of each of the replicas belongs to, by ordinal. Reads nothing else of them.
-    fn states<'a>(&'a self, namespace: &'a str, replicas: u32) -> Reply<'a, BTreeMap<u32, String>>;
+    /// The activation that the state of each of these replicas belongs to, by ordinal. Reads nothing else of them.
+    fn states<'a>(&'a self, namespace: &'a str, ordinals: Range<u32>) -> Reply<'a, BTreeMap<u32, String>>;
     /// The Lease.
     fn lease<'a>(&'a self, namespace: &'a str) -> Reply<'a, Option<LeaseFacts>>;
     /// Takes the Lease as it was seen and keeps renewing it; somebody else's change in between is a `Conflict`.

@@ -144,6 +144,8 @@ codes! {
     INTERRUPTED = "0414";
     /// The registration was removed while it was awaited.
     REGISTRATION_GONE = "0415";
+    /// More agents are wanted than have a state, and the code is used up.
+    AGENTS_WITHOUT_STATE = "0416";
 
     /// No node can run the agent.
     NO_SUITABLE_NODE = "0501";

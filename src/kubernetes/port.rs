@@ -1,6 +1,7 @@
 //! The cluster's port.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
@@ -215,8 +216,8 @@ impl Cluster for KubernetesCluster {
         Box::pin(self.connected.spend_activation(namespace))
     }
 
-    fn states<'a>(&'a self, namespace: &'a str, replicas: u32) -> Reply<'a, BTreeMap<u32, String>> {
-        Box::pin(self.connected.read_states(namespace, replicas))
+    fn states<'a>(&'a self, namespace: &'a str, ordinals: Range<u32>) -> Reply<'a, BTreeMap<u32, String>> {
+        Box::pin(self.connected.read_states(namespace, ordinals))
     }
 
     fn lease<'a>(&'a self, namespace: &'a str) -> Reply<'a, Option<LeaseFacts>> {

@@ -1,6 +1,7 @@
 //! The one place that touches Secrets. It yields ids; the activation code passes through it in one direction only.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -66,9 +67,9 @@ impl Connected {
     pub(super) async fn read_states(
         &self,
         namespace: &str,
-        replicas: u32,
+        ordinals: Range<u32>,
     ) -> Result<BTreeMap<u32, String>, Failure> {
-        let reads = (0..replicas).map(|ordinal| async move {
+        let reads = ordinals.map(|ordinal| async move {
             let secret = secret(namespace, &manifest::state_secret(ordinal));
             let Some(answer) = self.get(&operation("get", &secret), &secret.path()).await? else {
                 return Ok(None);

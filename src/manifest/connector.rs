@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::workload::Workload;
 use super::{Object, ObjectKind, ObjectRef};
 
 /// Name of the StatefulSet, as of the official manifest.
@@ -34,10 +35,10 @@ pub struct Settings {
     pub namespace: String,
     /// The Region that the agent registers in.
     pub region: String,
-    /// How many agents.
-    pub replicas: u32,
     /// The API server's minor version (1.x).
     pub server_minor: u32,
+    /// What the user chose about the agents.
+    pub workload: Workload,
 }
 
 /// The namespace, saying whose it is once that is known.
@@ -82,7 +83,7 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
     let account: ServiceAccount = template(include_str!("../../templates/connector/service-account.yaml"));
     let mut state_role: Role = template(include_str!("../../templates/connector/state-role.yaml"));
     for rule in state_role.rules.iter_mut().flatten().filter(|rule| rule.resource_names.is_some()) {
-        rule.resource_names = Some((0..settings.replicas).map(state_secret).collect());
+        rule.resource_names = Some((0..settings.workload.replicas).map(state_secret).collect());
     }
     let mut state_binding: RoleBinding =
         template(include_str!("../../templates/connector/state-role-binding.yaml"));
@@ -116,7 +117,7 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
         object(ObjectKind::NetworkPolicy, settings, &network),
     ];
     // With one replica a budget of one would block nothing, and with none unavailable it would block every drain.
-    if settings.replicas > 1 {
+    if settings.workload.replicas > 1 {
         let mut budget: PodDisruptionBudget =
             template(include_str!("../../templates/connector/pod-disruption-budget.yaml"));
         if let Some(spec) =
@@ -129,11 +130,18 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
     objects
 }
 
+/// The objects that are there for some choices and not for others. One that is ours and no longer wanted is deleted.
+pub fn optional_objects(namespace: &str) -> Vec<ObjectRef> {
+    [(ObjectKind::PodDisruptionBudget, STATEFUL_SET)]
+        .map(|(kind, name)| ObjectRef::new(kind, namespace, name))
+        .into()
+}
+
 /// The agents. The activation's id is part of the pod template: another activation rolls out new pods.
 pub fn stateful_set(settings: &Settings, activation_id: &str) -> Object {
     let mut set: StatefulSet = template(include_str!("../../templates/connector/stateful-set.yaml"));
     if let Some(spec) = set.spec.as_mut() {
-        spec.replicas = Some(i32::try_from(settings.replicas).unwrap_or(i32::MAX));
+        spec.replicas = Some(i32::try_from(settings.workload.replicas).unwrap_or(i32::MAX));
         if let Some(pod) = spec.template.spec.as_mut() {
             for container in containers(pod) {
                 for variable in container.env.iter_mut().flatten() {
@@ -222,7 +230,16 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings { namespace: "elsewhere".into(), region: "eu-west-1".into(), replicas: 2, server_minor: 36 }
+        Settings {
+            namespace: "elsewhere".into(),
+            region: "eu-west-1".into(),
+            server_minor: 36,
+            workload: Workload::default(),
+        }
+    }
+
+    fn with_replicas(replicas: u32) -> Settings {
+        Settings { workload: Workload { replicas }, ..settings() }
     }
 
     fn all(settings: &Settings) -> Vec<Object> {
@@ -275,7 +292,7 @@ mod tests {
     #[test]
     fn the_state_role_names_exactly_the_replicas_secrets() {
         for replicas in [1, 2, 5] {
-            let objects = base_objects(&Settings { replicas, ..settings() });
+            let objects = base_objects(&with_replicas(replicas));
             let role = objects.iter().find(|object| object.reference.kind == ObjectKind::Role).unwrap();
             let names: Vec<_> = (0..replicas).map(state_secret).collect();
             assert_eq!(role.body["rules"][0]["resourceNames"], json!(names));
@@ -290,7 +307,7 @@ mod tests {
                 .into_iter()
                 .find(|object| object.reference.kind == ObjectKind::PodDisruptionBudget)
         };
-        assert!(budget(&Settings { replicas: 1, ..settings() }).is_none());
+        assert!(budget(&with_replicas(1)).is_none());
         let new = budget(&settings()).unwrap();
         assert_eq!(new.body["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
         let old = budget(&Settings { server_minor: 25, ..settings() }).unwrap();

@@ -32,6 +32,7 @@ pub(super) fn text(preview: &Preview, context: &str) -> String {
                     ObjectState::Absent | ObjectState::Same => add(line),
                 });
             }
+            Step::Remove { object, .. } => cluster.push(format!("  {NOTE}-{NOTE:#} {object}")),
             Step::ApplyOnceRegistered(OnceRegistered::StatefulSet) => {
                 let line = format!("StatefulSet {}/eks-connector", desired.settings.namespace);
                 cluster.push(if observed.has_agents() { change(line) } else { add(line) });

@@ -8,6 +8,7 @@ pub mod observed;
 pub mod planner;
 pub mod proof;
 pub mod provider;
+mod refusal;
 pub mod register;
 mod remains;
 pub mod request;

@@ -68,14 +68,17 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             failing(format!("read the namespace {namespace}"), cluster.read(&namespace_ref)),
             failing(format!("read {set_ref}"), cluster.read(&set_ref)),
             failing("read the activation Secret", cluster.activation_secret(namespace)),
-            failing("read the agents' state Secrets", cluster.states(namespace, 2)),
+            failing(
+                "read the agents' state Secrets",
+                cluster.states(namespace, 0..request.workload.replicas)
+            ),
             failing("read the Lease of eksconnect", cluster.lease(namespace)),
         )
     };
     let (
         (caller, role, linked, registration),
         (version, uid, nodes, groups),
-        (live_namespace, live_set, activation_secret, states, lease),
+        (live_namespace, live_set, activation_secret, mut states, lease),
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
@@ -85,7 +88,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
 
-    let (objects, other_registration) = tokio::try_join!(
+    let (objects, obsolete, more_states, other_registration) = tokio::try_join!(
         object_states(
             ports,
             &desired,
@@ -93,8 +96,15 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             live_set.is_some(),
             namespace_facts.as_ref().is_some_and(|namespace| namespace.terminating),
         ),
+        obsolete(ports, &desired),
+        // With fewer replicas than there are, a state that stays behind still proves whose the registration is.
+        failing(
+            "read the agents' state Secrets",
+            cluster.states(namespace, desired.replicas()..live_set.as_ref().map_or(0, replicas_of)),
+        ),
         other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
     )?;
+    states.extend(more_states);
     let observed = Observed {
         now: Timestamp::now(),
         region: ports.region.clone(),
@@ -114,6 +124,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
         foreign_stateful_set: live_set.as_ref().is_some_and(|set| !is_ours(set)),
         lease,
         objects,
+        obsolete,
         unverified,
     };
     Ok((desired, observed))
@@ -167,6 +178,10 @@ fn cluster_facts(
         nodes: readable.then_some(nodes.nodes),
         provider: provider::detect(&traces),
     }
+}
+
+fn replicas_of(set: &Value) -> u32 {
+    set["spec"]["replicas"].as_u64().and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0)
 }
 
 fn is_ours(live: &Value) -> bool {
@@ -224,6 +239,21 @@ async fn object_states(
     let seen = try_join_all(objects.iter().map(|object| object_state(ports, object))).await?;
     states.extend(objects.into_iter().map(|object| object.reference).zip(seen));
     Ok(states)
+}
+
+/// The objects of ours that are no longer wanted.
+async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, String)>, Error> {
+    let unwanted = desired.unwanted();
+    let live =
+        try_join_all(unwanted.iter().map(|object| async move {
+            failing(format!("read {object}"), ports.cluster.read(object)).await
+        }))
+        .await?;
+    let ours = unwanted.into_iter().zip(live).filter_map(|(object, live)| {
+        let live = live.filter(is_ours)?;
+        Some((object, live["metadata"]["uid"].as_str()?.to_owned()))
+    });
+    Ok(ours.collect())
 }
 
 async fn object_state(ports: &Ports, object: &Object) -> Result<ObjectState, Error> {

@@ -230,6 +230,8 @@ pub struct Observed {
     pub lease: Option<LeaseFacts>,
     /// How each desired object stands. Those of an unknown activation are not in it.
     pub objects: BTreeMap<ObjectRef, ObjectState>,
+    /// Objects of ours that are no longer wanted, each with its UID.
+    pub obsolete: Vec<(ObjectRef, String)>,
     /// What could not be verified, to be said.
     pub unverified: Vec<String>,
 }

@@ -10,9 +10,14 @@ use super::super::name::ClusterName;
 use super::super::observed::{
     ActivationSecretFacts, Caller, ClusterFacts, Holder, LeaseFacts, Mark, NamespaceFacts, NodeFacts, Role,
 };
+use super::super::proof::Proof;
 use super::super::provider::{Detected, Provider};
 use super::super::request::{CLUSTER_UID_TAG, RegisterRequest};
 use super::*;
+use crate::manifest::workload::Workload;
+
+#[path = "planner_workload_tests.rs"]
+mod workload;
 
 const ARN: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/onprem1";
 const UID: &str = "11111111-2222-3333-4444-555555555555";
@@ -30,6 +35,7 @@ fn request() -> RegisterRequest {
         provider: None,
         role: RoleChoice::Named("AmazonEKSConnectorAgentRole".into()),
         tags: BTreeMap::new(),
+        workload: Workload::default(),
         wait: Some(Duration::from_secs(300)),
     }
 }
@@ -69,6 +75,7 @@ fn fresh() -> Observed {
         foreign_stateful_set: false,
         lease: None,
         objects: BTreeMap::new(),
+        obsolete: Vec::new(),
         unverified: Vec::new(),
     }
 }
@@ -156,6 +163,7 @@ fn carry_out<'a>(
                     intent: Some(intent.clone()),
                 });
             }
+            Step::Remove { object, .. } => world.obsolete.retain(|(obsolete, _)| obsolete != object),
             Step::Discard { .. } => world.registration = None,
             Step::Register(new) => {
                 assert!(world.registration.is_none(), "registered twice");
@@ -193,7 +201,11 @@ fn carry_out<'a>(
                 world.states = (0..*replicas).map(|ordinal| (ordinal, id.clone())).collect();
             }
             Step::SpendCode => {
-                assert_eq!(world.states.len(), 2, "the code was taken from replicas that still need it");
+                let replicas = usize::try_from(desired.replicas()).unwrap();
+                assert!(
+                    world.states.len() >= replicas,
+                    "the code was taken from replicas that still need it"
+                );
                 world.activation_secret.as_mut().expect("a code to spend").holds_code = false;
             }
         }

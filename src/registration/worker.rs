@@ -74,6 +74,11 @@ impl Worker<Step> for RegisterWorker {
                 Step::CreateAgentRole { name } => self.create_agent_role(&name).await,
                 Step::PutAgentPolicy { role } => self.put_agent_policy(&role).await,
                 Step::Apply(object) => self.apply(&object).await,
+                Step::Remove { object, uid } => {
+                    let answer = self.ports.cluster.delete(&object, &uid).await;
+                    answer.map_err(|failure| stale_or(failure, &format!("delete {object}")))?;
+                    Ok(Done::new("deleted"))
+                }
                 Step::HoldLease { namespace, seen, intent } => {
                     let lease = self.ports.cluster.hold_lease(&namespace, seen.as_deref(), &intent).await;
                     let lease = lease.map_err(|failure| stale_or(failure, "take the Lease of eksconnect"))?;
@@ -301,9 +306,10 @@ impl RegisterWorker {
     /// A pod that has state never reads the code again; one that has none still needs it.
     async fn spend_code(&self) -> Result<Done, StepFailure> {
         let settings = &self.desired.settings;
-        let states = self.ports.cluster.states(&settings.namespace, settings.replicas).await;
+        let replicas = self.desired.replicas();
+        let states = self.ports.cluster.states(&settings.namespace, 0..replicas).await;
         let states = states.map_err(|failure| failure.into_error("read the agents' state Secrets"))?;
-        if states.len() < usize::try_from(settings.replicas).unwrap_or(usize::MAX) {
+        if states.len() < usize::try_from(replicas).unwrap_or(usize::MAX) {
             return Ok(Done::unchanged("kept: not every replica has its state yet"));
         }
         let answer = self.ports.cluster.spend_activation(&settings.namespace).await;

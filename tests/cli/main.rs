@@ -12,6 +12,7 @@ mod code;
 mod failures;
 mod input;
 mod interrupts;
+mod options;
 mod output;
 mod register;
 mod support;

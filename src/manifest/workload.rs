@@ -1,0 +1,23 @@
+//! What a user may choose about the agents. Everything has a default, so that each run describes the whole workload.
+
+use std::ops::RangeInclusive;
+
+/// How many agents there can be. Each is a managed instance of Systems Manager of its own; one is enough to work, and
+/// more than a few only add instances.
+pub const REPLICAS: RangeInclusive<u32> = 1..=10;
+
+/// Replicas unless the user says otherwise, as of the official manifest.
+pub const DEFAULT_REPLICAS: u32 = 2;
+
+/// The choices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// How many agents.
+    pub replicas: u32,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self { replicas: DEFAULT_REPLICAS }
+    }
+}

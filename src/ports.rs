@@ -10,10 +10,10 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
-use crate::manifest::{Object, ObjectRef};
+use crate::manifest::{Object, ObjectRef, PullSecret};
 use crate::registration::activation::Activation;
 use crate::registration::observed::{
-    ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, Registration, Role,
+    ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, ObjectState, Registration, Role,
 };
 use crate::registration::provider::Provider;
 
@@ -195,6 +195,12 @@ pub trait Cluster: Send + Sync {
     fn keep_activation<'a>(&'a self, object: &'a Object, activation: &'a Activation) -> Reply<'a, Applied>;
     /// Puts a mark in place of the code.
     fn spend_activation<'a>(&'a self, namespace: &'a str) -> Reply<'a, ()>;
+    /// How the Secret with credentials for a registry stands, `object` being that Secret without them.
+    fn pull_secret_state<'a>(&'a self, object: &'a Object, secret: &'a PullSecret) -> Reply<'a, ObjectState>;
+    /// Applies the Secret with credentials for a registry.
+    fn keep_pull_secret<'a>(&'a self, object: &'a Object, secret: &'a PullSecret) -> Reply<'a, Applied>;
+    /// The metadata of a Secret, as an object that has nothing else.
+    fn secret_metadata<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>>;
     /// The activation that the state of each of these replicas belongs to, by ordinal. Reads nothing else of them.
     fn states<'a>(&'a self, namespace: &'a str, ordinals: Range<u32>) -> Reply<'a, BTreeMap<u32, String>>;
     /// The Lease.

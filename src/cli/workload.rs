@@ -1,9 +1,12 @@
 //! The options of the agents' workload.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::manifest::workload::{DEFAULT_REPLICAS, REPLICAS, Workload};
+use crate::manifest::{Images, PullSecret, check_reference, check_registry};
 
 const AGENTS: &str = "Agents (an option that is left out has its default, in later runs too)";
 
@@ -19,6 +22,18 @@ pub(super) struct WorkloadArgs {
         help_heading = AGENTS
     )]
     replicas: u32,
+    /// Image of the connector, with tag or digest
+    #[arg(long, value_name = "REF", conflicts_with = "image_registry", help_heading = AGENTS)]
+    connector_image: Option<String>,
+    /// Image of the Systems Manager agent, with tag or digest
+    #[arg(long, value_name = "REF", conflicts_with = "image_registry", help_heading = AGENTS)]
+    agent_image: Option<String>,
+    /// Registry that has copies of both images, in place of public.ecr.aws
+    #[arg(long, value_name = "HOST[/PATH]", help_heading = AGENTS)]
+    image_registry: Option<String>,
+    /// Docker configuration (config.json) with credentials for the images' registry
+    #[arg(long, value_name = "FILE", help_heading = AGENTS)]
+    pull_secret_file: Option<PathBuf>,
 }
 
 impl WorkloadArgs {
@@ -27,6 +42,56 @@ impl WorkloadArgs {
     /// # Errors
     /// What is wrong, in the first option that is wrong.
     pub(super) fn workload(&self) -> Result<Workload, Error> {
-        Ok(Workload { replicas: self.replicas })
+        Ok(Workload {
+            replicas: self.replicas,
+            images: self.images()?,
+            pull_secret: self.pull_secret_file.as_deref().map(pull_secret).transpose()?,
+        })
     }
+
+    fn images(&self) -> Result<Images, Error> {
+        if let Some(registry) = &self.image_registry {
+            check_registry(registry).map_err(|why| {
+                Error::usage(Code::INVALID_IMAGE, format!("{registry:?} cannot be a registry of images"))
+                    .cause(why)
+                    .fix("give its host, and a path if there is one: --image-registry mirror.example.com/aws")
+            })?;
+            return Ok(Images::Mirrored(registry.clone()));
+        }
+        for reference in self.connector_image.iter().chain(&self.agent_image) {
+            check_reference(reference).map_err(|why| {
+                Error::usage(
+                    Code::INVALID_IMAGE,
+                    format!("{reference:?} cannot be the reference of an image"),
+                )
+                .cause(why)
+                .fix("write all of it: mirror.example.com/eks-connector/eks-connector:0.0.11")
+            })?;
+        }
+        Ok(Images::Named { connector: self.connector_image.clone(), agent: self.agent_image.clone() })
+    }
+}
+
+fn pull_secret(path: &Path) -> Result<PullSecret, Error> {
+    let refuse = |why: String| {
+        Error::usage(
+            Code::INVALID_FILE,
+            format!("{} cannot be used as a pull secret", path.display()),
+        )
+        .cause(why)
+        .fix("give a Docker configuration with credentials: kubectl create secret docker-registry x --dry-run=client \
+              -o jsonpath='{.data.\\.dockerconfigjson}' … | base64 -d makes one")
+    };
+    PullSecret::parse(&read(path).map_err(refuse)?).map_err(refuse)
+}
+
+/// No Secret and no ConfigMap may be larger (Kubernetes API, `MaxSecretSize`: 1 MiB).
+const LARGEST_FILE: u64 = 1024 * 1024;
+
+fn read(path: &Path) -> Result<String, String> {
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if metadata.len() > LARGEST_FILE {
+        return Err("it is larger than 1 MiB, and Kubernetes would not take it".to_owned());
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
 }

@@ -67,6 +67,10 @@ codes! {
     UNKNOWN_CODE = "0106";
     /// The command line could not be understood.
     COMMAND_LINE = "0107";
+    /// A reference to an image or to a registry is malformed.
+    INVALID_IMAGE = "0108";
+    /// A file that an option names cannot be used.
+    INVALID_FILE = "0109";
 
     /// No Region is configured.
     NO_REGION = "0201";

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::api::{Answer, Content, operation};
 use super::client::Connected;
-use crate::manifest::{Object, ObjectRef};
+use crate::manifest::{Object, ObjectRef, PullSecret};
 use crate::ports::{
     AgentState, Applied, Cluster, Failure, FailureKind, HeldLease, LiveObject, Nodes, Reply, ServerVersion,
     Side,
 };
 use crate::registration::activation::Activation;
-use crate::registration::observed::{ActivationSecretFacts, Intent, LeaseFacts, NodeFacts};
+use crate::registration::observed::{ActivationSecretFacts, Intent, LeaseFacts, NodeFacts, ObjectState};
 
 /// The field manager of everything but the activation's value.
 const MANAGER: &str = "eksconnect";
@@ -59,7 +59,7 @@ pub(super) fn applied(answer: &Answer) -> Result<Applied, Failure> {
 }
 
 impl Connected {
-    async fn apply_object(&self, object: &Object, dry_run: bool) -> Result<Answer, Failure> {
+    pub(super) async fn apply_object(&self, object: &Object, dry_run: bool) -> Result<Answer, Failure> {
         let dry_run = if dry_run { "&dryRun=All" } else { "" };
         let path = format!("{}?fieldManager={MANAGER}&force=true{dry_run}", object.reference.path());
         let content = Some(Content::apply(&object.body));
@@ -214,6 +214,18 @@ impl Cluster for KubernetesCluster {
 
     fn spend_activation<'a>(&'a self, namespace: &'a str) -> Reply<'a, ()> {
         Box::pin(self.connected.spend_activation(namespace))
+    }
+
+    fn pull_secret_state<'a>(&'a self, object: &'a Object, secret: &'a PullSecret) -> Reply<'a, ObjectState> {
+        Box::pin(self.connected.read_pull_secret(object, secret))
+    }
+
+    fn keep_pull_secret<'a>(&'a self, object: &'a Object, secret: &'a PullSecret) -> Reply<'a, Applied> {
+        Box::pin(async move { applied(&self.connected.write_pull_secret(object, secret, false).await?) })
+    }
+
+    fn secret_metadata<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>> {
+        Box::pin(self.connected.read_secret_metadata(object))
     }
 
     fn states<'a>(&'a self, namespace: &'a str, ordinals: Range<u32>) -> Reply<'a, BTreeMap<u32, String>> {

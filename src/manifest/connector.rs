@@ -3,8 +3,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::Resource;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, PodSpec, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, Subject};
@@ -20,6 +19,9 @@ pub const STATEFUL_SET: &str = "eks-connector";
 
 /// Name of the Secret that holds the activation code under the key `code`, as of the official manifest.
 pub const ACTIVATION_SECRET: &str = "eks-connector-activation-config";
+
+/// Name of the Secret with credentials for the images' registry.
+pub(super) const PULL_SECRET: &str = "eks-connector-pull";
 
 /// Where the official manifest installs the connector.
 pub const DEFAULT_NAMESPACE: &str = "eks-connector";
@@ -132,33 +134,9 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
 
 /// The objects that are there for some choices and not for others. One that is ours and no longer wanted is deleted.
 pub fn optional_objects(namespace: &str) -> Vec<ObjectRef> {
-    [(ObjectKind::PodDisruptionBudget, STATEFUL_SET)]
+    [(ObjectKind::PodDisruptionBudget, STATEFUL_SET), (ObjectKind::Secret, PULL_SECRET)]
         .map(|(kind, name)| ObjectRef::new(kind, namespace, name))
         .into()
-}
-
-/// The agents. The activation's id is part of the pod template: another activation rolls out new pods.
-pub fn stateful_set(settings: &Settings, activation_id: &str) -> Object {
-    let mut set: StatefulSet = template(include_str!("../../templates/connector/stateful-set.yaml"));
-    if let Some(spec) = set.spec.as_mut() {
-        spec.replicas = Some(i32::try_from(settings.workload.replicas).unwrap_or(i32::MAX));
-        if let Some(pod) = spec.template.spec.as_mut() {
-            for container in containers(pod) {
-                for variable in container.env.iter_mut().flatten() {
-                    match variable.name.as_str() {
-                        "EKS_ACTIVATION_ID" => variable.value = Some(activation_id.to_owned()),
-                        "EKS_AGENT_REGION" => variable.value = Some(settings.region.clone()),
-                        _ => {}
-                    }
-                }
-            }
-        }
-    }
-    object(ObjectKind::StatefulSet, settings, &set)
-}
-
-fn containers(pod: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
-    pod.init_containers.iter_mut().flatten().chain(&mut pod.containers)
 }
 
 /// The activation Secret without its value: the adapter that may see the code adds that.
@@ -171,6 +149,18 @@ pub fn activation_secret(settings: &Settings, mark: &RegistrationMark<'_>) -> Ob
         "type": "Opaque",
     });
     labelled(Object { reference, body }).with_metadata("annotations", &mark.annotations())
+}
+
+/// The Secret with credentials for the images' registry, without them: the adapter that may see them adds them.
+pub fn pull_secret(settings: &Settings) -> Object {
+    let reference = ObjectRef::new(ObjectKind::Secret, &settings.namespace, PULL_SECRET);
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": PULL_SECRET, "namespace": settings.namespace },
+        "type": "kubernetes.io/dockerconfigjson",
+    });
+    labelled(Object { reference, body })
 }
 
 /// What stands in the activation Secret in place of a code that every replica has used. Not a code: EKS' codes have at
@@ -200,7 +190,7 @@ fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Settings) {
     clippy::expect_used,
     reason = "the templates are part of the binary, and a test renders every one of them"
 )]
-fn template<T: DeserializeOwned>(yaml: &str) -> T {
+pub(super) fn template<T: DeserializeOwned>(yaml: &str) -> T {
     serde_yaml::from_str(yaml).expect("an embedded template is valid")
 }
 
@@ -208,7 +198,7 @@ fn template<T: DeserializeOwned>(yaml: &str) -> T {
     clippy::expect_used,
     reason = "Kubernetes' types serialise to JSON, and a test renders every object"
 )]
-fn object<T: Resource + Serialize>(kind: ObjectKind, settings: &Settings, typed: &T) -> Object {
+pub(super) fn object<T: Resource + Serialize>(kind: ObjectKind, settings: &Settings, typed: &T) -> Object {
     let mut body = serde_json::to_value(typed).expect("a Kubernetes object serialises");
     let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let reference = ObjectRef::new(kind, &settings.namespace, &name);
@@ -227,6 +217,7 @@ fn labelled(object: Object) -> Object {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stateful_set::stateful_set;
     use super::*;
 
     fn settings() -> Settings {
@@ -239,7 +230,7 @@ mod tests {
     }
 
     fn with_replicas(replicas: u32) -> Settings {
-        Settings { workload: Workload { replicas }, ..settings() }
+        Settings { workload: Workload { replicas, ..Workload::default() }, ..settings() }
     }
 
     fn all(settings: &Settings) -> Vec<Object> {

@@ -2,13 +2,19 @@
 //! objects. No input or output.
 
 mod connector;
+mod image;
 mod object;
 mod policy;
+mod pull_secret;
+mod stateful_set;
 pub mod workload;
 
 pub use connector::{
     ACTIVATION_SECRET, DEFAULT_NAMESPACE, RegistrationMark, STATEFUL_SET, Settings, activation_secret,
-    agent_selector, base_objects, namespace, optional_objects, spent_mark, state_secret, stateful_set,
+    agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_mark, state_secret,
 };
+pub use image::{Images, check_reference, check_registry};
 pub use object::{Object, ObjectKind, ObjectRef};
 pub use policy::{AGENT_PERMISSIONS, AGENT_TRUST, equivalent, trusts_ssm};
+pub use pull_secret::PullSecret;
+pub use stateful_set::stateful_set;

@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use super::{Images, PullSecret};
+
 /// How many agents there can be. Each is a managed instance of Systems Manager of its own; one is enough to work, and
 /// more than a few only add instances.
 pub const REPLICAS: RangeInclusive<u32> = 1..=10;
@@ -14,10 +16,14 @@ pub const DEFAULT_REPLICAS: u32 = 2;
 pub struct Workload {
     /// How many agents.
     pub replicas: u32,
+    /// Their images.
+    pub images: Images,
+    /// Credentials for the images' registry.
+    pub pull_secret: Option<PullSecret>,
 }
 
 impl Default for Workload {
     fn default() -> Self {
-        Self { replicas: DEFAULT_REPLICAS }
+        Self { replicas: DEFAULT_REPLICAS, images: Images::default(), pull_secret: None }
     }
 }

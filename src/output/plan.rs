@@ -25,7 +25,7 @@ pub(super) fn text(preview: &Preview, context: &str) -> String {
             }
             Step::Discard { name } => account.push(format!("  {NOTE}-{NOTE:#} registration {name}")),
             Step::Register(new) => account.push(add(format!("registration {} ({})", new.name, new.provider))),
-            Step::Apply(object) => {
+            Step::Apply(object) | Step::ApplyPullSecret(object) => {
                 let line = object.reference.to_string();
                 cluster.push(match observed.state_of(&object.reference) {
                     ObjectState::Differs => change(line),

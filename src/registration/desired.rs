@@ -77,10 +77,15 @@ impl Desired {
 
     /// The objects that other choices would have, and this one has not.
     pub fn unwanted(&self) -> Vec<ObjectRef> {
-        let wanted = self.base_objects();
+        let wanted: Vec<Object> = self.base_objects().into_iter().chain(self.pull_secret()).collect();
         let mut unwanted = manifest::optional_objects(&self.settings.namespace);
         unwanted.retain(|object| !wanted.iter().any(|wanted| wanted.reference == *object));
         unwanted
+    }
+
+    /// The Secret with the credentials for the images' registry, without them.
+    pub fn pull_secret(&self) -> Option<Object> {
+        self.settings.workload.pull_secret.as_ref().map(|_| manifest::pull_secret(&self.settings))
     }
 
     /// How many agents there are to be.

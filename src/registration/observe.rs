@@ -236,7 +236,11 @@ async fn object_states(
         }
         None => {}
     }
-    let seen = try_join_all(objects.iter().map(|object| object_state(ports, object))).await?;
+    let (seen, pull_secret) = tokio::try_join!(
+        try_join_all(objects.iter().map(|object| object_state(ports, object))),
+        pull_secret_state(ports, desired),
+    )?;
+    states.extend(pull_secret);
     states.extend(objects.into_iter().map(|object| object.reference).zip(seen));
     Ok(states)
 }
@@ -244,11 +248,14 @@ async fn object_states(
 /// The objects of ours that are no longer wanted.
 async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, String)>, Error> {
     let unwanted = desired.unwanted();
-    let live =
-        try_join_all(unwanted.iter().map(|object| async move {
-            failing(format!("read {object}"), ports.cluster.read(object)).await
-        }))
-        .await?;
+    let live = try_join_all(unwanted.iter().map(|object| async move {
+        let live = match object.kind {
+            ObjectKind::Secret => ports.cluster.secret_metadata(object),
+            _ => ports.cluster.read(object),
+        };
+        failing(format!("read {object}"), live).await
+    }))
+    .await?;
     let ours = unwanted.into_iter().zip(live).filter_map(|(object, live)| {
         let live = live.filter(is_ours)?;
         Some((object, live["metadata"]["uid"].as_str()?.to_owned()))
@@ -256,26 +263,24 @@ async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, St
     Ok(ours.collect())
 }
 
+async fn pull_secret_state(
+    ports: &Ports,
+    desired: &Desired,
+) -> Result<Option<(ObjectRef, ObjectState)>, Error> {
+    let (Some(object), Some(secret)) = (desired.pull_secret(), &desired.settings.workload.pull_secret) else {
+        return Ok(None);
+    };
+    let attempting = format!("compare {}", object.reference);
+    let state = failing(attempting, ports.cluster.pull_secret_state(&object, secret)).await?;
+    Ok(Some((object.reference, state)))
+}
+
 async fn object_state(ports: &Ports, object: &Object) -> Result<ObjectState, Error> {
     let (live, applied) = tokio::try_join!(
         failing(format!("read {}", object.reference), ports.cluster.read(&object.reference)),
         failing(format!("check {} by a dry run", object.reference), ports.cluster.dry_run(object)),
     )?;
-    Ok(match (live.map(settled), applied.map(settled)) {
-        (None, _) => ObjectState::Absent,
-        (live, applied) if live == applied => ObjectState::Same,
-        (Some(_), _) => ObjectState::Differs,
-    })
-}
-
-/// An object without what every write changes.
-fn settled(mut object: Value) -> Value {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in ["managedFields", "resourceVersion", "generation"] {
-            metadata.remove(field);
-        }
-    }
-    object
+    Ok(ObjectState::of(live, applied))
 }
 
 /// The registration that the namespace names, if that is not the requested one and it still exists.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::provider::Detected;
 use crate::manifest::{ObjectKind, ObjectRef};
@@ -197,6 +198,27 @@ pub enum ObjectState {
     Same,
     /// Applying it would change it.
     Differs,
+}
+
+impl ObjectState {
+    /// Compares a live object with what applying would make of it.
+    pub fn of(live: Option<Value>, applied: Option<Value>) -> Self {
+        match (live.map(settled), applied.map(settled)) {
+            (None, _) => Self::Absent,
+            (live, applied) if live == applied => Self::Same,
+            (Some(_), _) => Self::Differs,
+        }
+    }
+}
+
+/// An object without what every write changes.
+fn settled(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["managedFields", "resourceVersion", "generation"] {
+            metadata.remove(field);
+        }
+    }
+    object
 }
 
 /// All that was seen.

@@ -225,7 +225,7 @@ fn converge(
         registration.created_at.unwrap_or(observed.now),
     );
     let mut objects = vec![desired.namespace(Some(&mark))];
-    objects.extend(desired.base_objects());
+    objects.extend(desired.base_objects().into_iter().chain(desired.pull_secret()));
     let wrong: Vec<Object> = out_of_shape(objects, observed);
     let agents = out_of_shape(vec![desired.stateful_set(activation_id)], observed);
     let holds_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
@@ -263,7 +263,8 @@ fn register(
     plan: &mut Plan<Step>,
 ) {
     let namespace = observed.namespace.is_none().then(|| desired.namespace(None));
-    let objects = namespace.into_iter().chain(out_of_shape(desired.base_objects(), observed)).collect();
+    let base = desired.base_objects().into_iter().chain(desired.pull_secret()).collect();
+    let objects = namespace.into_iter().chain(out_of_shape(base, observed)).collect();
     let (held, before) = begin(desired, observed, objects, request_token, plan);
     let role_arn = match (&observed.agent_role, &desired.role) {
         (RoleSeen::Present(role), _) => Some(role.arn.clone()),
@@ -327,7 +328,11 @@ fn begin(
     let mut applied: Vec<(ObjectRef, StepId)> = Vec::new();
     for object in rest {
         let reference = object.reference.clone();
-        applied.push((reference, plan.add(Step::Apply(object), [held])));
+        let step = match object.reference.kind {
+            ObjectKind::Secret => Step::ApplyPullSecret(object),
+            _ => Step::Apply(object),
+        };
+        applied.push((reference, plan.add(step, [held])));
     }
     for object in bindings {
         let role = bound_role(&object.reference);

@@ -163,6 +163,9 @@ fn carry_out<'a>(
                     intent: Some(intent.clone()),
                 });
             }
+            Step::ApplyPullSecret(object) => {
+                world.objects.insert(object.reference.clone(), ObjectState::Same);
+            }
             Step::Remove { object, .. } => world.obsolete.retain(|(obsolete, _)| obsolete != object),
             Step::Discard { .. } => world.registration = None,
             Step::Register(new) => {

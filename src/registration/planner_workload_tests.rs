@@ -7,7 +7,7 @@ fn with(workload: Workload) -> RegisterRequest {
 }
 
 fn replicas(replicas: u32) -> RegisterRequest {
-    with(Workload { replicas })
+    with(Workload { replicas, ..Workload::default() })
 }
 
 fn plan_for(observed: &Observed, request: &RegisterRequest) -> Result<RegisterPlan, Error> {
@@ -60,4 +60,17 @@ fn what_is_no_longer_wanted_is_deleted_under_the_lease() {
     let desired = desired_of(&observed, &replicas(1));
     let after = carry_out(&observed, &desired, steps);
     assert!(plan(&desired, &after, "token").unwrap().plan.is_empty());
+}
+
+#[test]
+fn the_pull_secret_comes_before_the_agents_and_is_not_in_the_plan() {
+    let pull_secret = manifest::PullSecret::parse(r#"{"auths":{"a.example":{"auth":"aHVzaA=="}}}"#).unwrap();
+    let request = with(Workload { pull_secret: Some(pull_secret), ..Workload::default() });
+    let planned = plan_for(&fresh(), &request).unwrap();
+    assert!(!format!("{planned:?}").contains("aHVzaA"), "{planned:?}");
+    let place = |wanted: fn(&Step) -> bool| planned.plan.iter().find(|(_, planned)| wanted(&planned.step));
+    let (secret, _) = place(|step| matches!(step, Step::ApplyPullSecret(_))).expect("the Secret");
+    let (_, agents) = place(|step| matches!(step, Step::ApplyOnceRegistered(OnceRegistered::StatefulSet)))
+        .expect("the agents");
+    assert!(agents.needs.contains(&secret));
 }

@@ -16,7 +16,7 @@ use super::wait::{Awaited, until_active};
 use crate::error::{Code, Error, Remains};
 use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
 use crate::plan::{Done, StepFailure, Stop, Worker};
-use crate::ports::{Failure, FailureKind, HeldLease, RegisterCall, Registered};
+use crate::ports::{Applied, Failure, FailureKind, HeldLease, RegisterCall, Registered};
 
 /// How long RegisterCluster is tried while IAM's changes spread (seen to take up to about two minutes).
 const PROPAGATION_BOUND: Duration = Duration::from_secs(180);
@@ -74,6 +74,7 @@ impl Worker<Step> for RegisterWorker {
                 Step::CreateAgentRole { name } => self.create_agent_role(&name).await,
                 Step::PutAgentPolicy { role } => self.put_agent_policy(&role).await,
                 Step::Apply(object) => self.apply(&object).await,
+                Step::ApplyPullSecret(object) => self.apply_pull_secret(&object).await,
                 Step::Remove { object, uid } => {
                     let answer = self.ports.cluster.delete(&object, &uid).await;
                     answer.map_err(|failure| stale_or(failure, &format!("delete {object}")))?;
@@ -148,7 +149,17 @@ impl RegisterWorker {
     }
 
     async fn apply(&self, object: &Object) -> Result<Done, StepFailure> {
-        let answer = self.ports.cluster.apply(object).await;
+        self.applied(object, self.ports.cluster.apply(object).await)
+    }
+
+    async fn apply_pull_secret(&self, object: &Object) -> Result<Done, StepFailure> {
+        let Some(secret) = &self.desired.settings.workload.pull_secret else {
+            return Err(Error::failed(Code::INTERNAL, "there are no credentials to be applied").into());
+        };
+        self.applied(object, self.ports.cluster.keep_pull_secret(object, secret).await)
+    }
+
+    fn applied(&self, object: &Object, answer: Result<Applied, Failure>) -> Result<Done, StepFailure> {
         let applied = answer.map_err(|failure| stale_or(failure, &format!("apply {}", object.reference)))?;
         if applied.created {
             self.note_made(&object.reference, applied.uid);

@@ -1,11 +1,15 @@
 //! The options of the agents' workload: what each changes in the live objects, and in what the agents do.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use eksconnect_sandbox::node::runtime::table::{PRIVATE_REGISTRY, PULL_PASSWORD, PULL_USER};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::Role;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
+use serde_json::json;
 
 use crate::support::{NAMESPACE, Scene, until};
 
@@ -55,4 +59,77 @@ async fn replicas_may_only_be_as_many_as_can_register() {
     scene.register(&["--replicas", "3"]).await.expect_error("EKSC0416", 3).says(&["use --replicas 1"]);
     assert_eq!(stateful_set(&scene).await.spec.unwrap().replicas, Some(3), "nothing was changed");
     assert_eq!(pods(&scene).await.iter().map(ResourceExt::name_any).count(), 3);
+}
+
+/// The images of all containers of the StatefulSet.
+fn images(set: StatefulSet) -> Vec<String> {
+    let pod = set.spec.unwrap().template.spec.unwrap();
+    let containers = pod.init_containers.into_iter().flatten().chain(pod.containers);
+    containers.filter_map(|container| container.image).collect()
+}
+
+#[tokio::test]
+async fn images_come_from_where_the_options_say() {
+    let scene = Scene::new().await;
+    scene.register(&["--image-registry", "mirror.example.com"]).await.expect(0);
+    let connector = "mirror.example.com/eks-connector/eks-connector:0.0.11";
+    let agent = "mirror.example.com/amazon-ssm-agent/amazon-ssm-agent:3.2.2303.0";
+    assert_eq!(images(stateful_set(&scene).await), [connector, agent, connector]);
+
+    // Newer ones are rolled out; the agents keep their state, since the code is spent.
+    let (connector, agent) = (
+        "public.ecr.aws/eks-connector/eks-connector:0.0.12",
+        "mirror.example.com/amazon-ssm-agent/amazon-ssm-agent:3.3.1611.0",
+    );
+    let options = ["--connector-image", connector, "--agent-image", agent];
+    scene.register(&options).await.expect(0);
+    assert_eq!(images(stateful_set(&scene).await), [connector, agent, connector]);
+    let again = scene.register(&options).await.expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+
+    let both = ["--connector-image", connector, "--image-registry", "mirror.example.com"];
+    scene.register(&both).await.expect(2).says(&["cannot be used with"]);
+}
+
+#[tokio::test]
+async fn a_private_registry_needs_the_pull_secret_which_is_never_shown() {
+    let scene = Scene::new().await;
+    let without = scene.register(&["--image-registry", PRIVATE_REGISTRY, "--wait-timeout", "5s"]).await;
+    without.expect_error("EKSC0412", 4).says(&["401 Unauthorized"]);
+
+    let config =
+        json!({ "auths": { PRIVATE_REGISTRY: { "username": PULL_USER, "password": PULL_PASSWORD } } });
+    let file = scene.home_file("pull.json", &config.to_string());
+    let file = file.to_str().unwrap();
+    let options = ["--image-registry", PRIVATE_REGISTRY, "--pull-secret-file", file, "-vv", "-o", "json"];
+    let dry: Vec<&str> = options.iter().copied().chain(["--dry-run"]).collect();
+    let runs = [scene.register(&dry).await.expect(0), scene.register(&options).await.expect(0)];
+    let secrets: Api<Secret> = Api::namespaced(scene.client().await, NAMESPACE);
+    let secret = secrets.get("eks-connector-pull").await.unwrap();
+    assert_eq!(secret.type_.as_deref(), Some("kubernetes.io/dockerconfigjson"));
+    let held =
+        |secret: Secret| String::from_utf8(secret.data.unwrap()[".dockerconfigjson"].0.clone()).unwrap();
+    assert_eq!(held(secret), config.to_string());
+    assert_eq!(scene.register(&options).await.expect(0).json()["changed"], false);
+
+    // What somebody changes is put right, without a word of what it is.
+    let changed = json!({ "stringData": { ".dockerconfigjson": r#"{"auths":{}}"# } });
+    secrets.patch("eks-connector-pull", &PatchParams::default(), &Patch::Merge(&changed)).await.unwrap();
+    let repaired = scene.register(&options).await.expect(0);
+    let done = repaired.json()["done"].to_string();
+    assert!(done.contains("apply Secret eks-connector/eks-connector-pull: changed"), "{done}");
+    assert_eq!(held(secrets.get("eks-connector-pull").await.unwrap()), config.to_string());
+    let encoded = STANDARD.encode(config.to_string());
+    for run in runs.iter().chain([&repaired]) {
+        for text in [&run.stdout, &run.stderr] {
+            assert!(!text.contains(PULL_PASSWORD) && !text.contains(&encoded), "{text}");
+        }
+    }
+
+    // No longer asked for, it goes.
+    let gone = scene.register(&["-o", "json"]).await.expect(0).json()["done"].to_string();
+    assert!(gone.contains("delete Secret eks-connector/eks-connector-pull: deleted"), "{gone}");
+    assert!(secrets.get_opt("eks-connector-pull").await.unwrap().is_none());
+    let pod = stateful_set(&scene).await.spec.unwrap().template.spec.unwrap();
+    assert_eq!(pod.image_pull_secrets.unwrap_or_default(), []);
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::error::{Code, Error};
 use crate::manifest::workload::{DEFAULT_REPLICAS, REPLICAS, Workload};
-use crate::manifest::{Images, PullSecret, check_reference, check_registry};
+use crate::manifest::{Images, Placement, PullSecret, Toleration, check_reference, check_registry};
 
 const AGENTS: &str = "Agents (an option that is left out has its default, in later runs too)";
 
@@ -28,6 +28,12 @@ pub(super) struct WorkloadArgs {
     /// Image of the Systems Manager agent, with tag or digest
     #[arg(long, value_name = "REF", conflicts_with = "image_registry", help_heading = AGENTS)]
     agent_image: Option<String>,
+    /// Label that the agents' nodes must have, beside linux and amd64 (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", help_heading = AGENTS)]
+    node_selector: Vec<String>,
+    /// Taint that the agents bear (repeatable)
+    #[arg(long, value_name = "KEY[=VALUE][:EFFECT]", help_heading = AGENTS)]
+    toleration: Vec<String>,
     /// Registry that has copies of both images, in place of public.ecr.aws
     #[arg(long, value_name = "HOST[/PATH]", help_heading = AGENTS)]
     image_registry: Option<String>,
@@ -45,6 +51,7 @@ impl WorkloadArgs {
         Ok(Workload {
             replicas: self.replicas,
             images: self.images()?,
+            placement: self.placement()?,
             pull_secret: self.pull_secret_file.as_deref().map(pull_secret).transpose()?,
         })
     }
@@ -69,6 +76,25 @@ impl WorkloadArgs {
             })?;
         }
         Ok(Images::Named { connector: self.connector_image.clone(), agent: self.agent_image.clone() })
+    }
+
+    fn placement(&self) -> Result<Placement, Error> {
+        let mut placement = Placement::default();
+        for text in &self.node_selector {
+            placement.select(text).map_err(|why| {
+                Error::usage(Code::INVALID_PLACEMENT, format!("{text:?} cannot be a node selector"))
+                    .cause(why)
+                    .fix("name a label of nodes: --node-selector pool=edge (kubectl get nodes --show-labels)")
+            })?;
+        }
+        for text in &self.toleration {
+            placement.tolerations.push(Toleration::parse(text).map_err(|why| {
+                Error::usage(Code::INVALID_PLACEMENT, format!("{text:?} cannot be a toleration"))
+                    .cause(why)
+                    .fix("write it as kubectl taint writes taints: --toleration dedicated=connect:NoSchedule")
+            })?);
+        }
+        Ok(placement)
     }
 }
 

@@ -71,6 +71,8 @@ codes! {
     INVALID_IMAGE = "0108";
     /// A file that an option names cannot be used.
     INVALID_FILE = "0109";
+    /// A node selector or a toleration is malformed.
+    INVALID_PLACEMENT = "0110";
 
     /// No Region is configured.
     NO_REGION = "0201";

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::api::{Answer, Content, operation};
 use super::client::Connected;
-use crate::manifest::{Object, ObjectRef, PullSecret};
+use crate::manifest::{Object, ObjectRef, PullSecret, Taint};
 use crate::ports::{
     AgentState, Applied, Cluster, Failure, FailureKind, HeldLease, LiveObject, Nodes, Reply, ServerVersion,
     Side,
@@ -26,15 +26,6 @@ pub(super) const ACTIVATION_MANAGER: &str = "eksconnect-activation";
 
 /// Nodes a page: large clusters are read in several requests, most in one.
 const NODES_A_PAGE: u32 = 500;
-
-/// Whether the agents tolerate a taint (templates/connector/stateful-set.yaml).
-fn is_tolerated(key: &str, effect: &str) -> bool {
-    match key {
-        "CriticalAddonsOnly" => true,
-        "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master" => effect == "NoSchedule",
-        _ => false,
-    }
-}
 
 /// The cluster's adapter.
 #[derive(Clone)]
@@ -110,21 +101,27 @@ impl Connected {
 fn node_facts(node: &Value) -> NodeFacts {
     let info = &node["status"]["nodeInfo"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let unschedulable = node["spec"]["unschedulable"] == true;
-    let taint = node["spec"]["taints"].as_array().into_iter().flatten().find(|taint| {
-        let effect = taint["effect"].as_str().unwrap_or_default();
-        let key = taint["key"].as_str().unwrap_or_default();
-        matches!(effect, "NoSchedule" | "NoExecute") && !is_tolerated(key, effect)
-    });
     NodeFacts {
         name: text(&node["metadata"]["name"]),
         os: text(&info["operatingSystem"]),
         arch: text(&info["architecture"]),
-        obstacle: match (unschedulable, taint) {
-            (true, _) => Some("cordoned".to_owned()),
-            (false, Some(taint)) => Some(format!("tainted {}", text(&taint["key"]))),
-            (false, None) => None,
-        },
+        labels: node["metadata"]["labels"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect(),
+        taints: node["spec"]["taints"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|taint| Taint {
+                key: text(&taint["key"]),
+                value: text(&taint["value"]),
+                effect: text(&taint["effect"]),
+            })
+            .collect(),
+        cordoned: node["spec"]["unschedulable"] == true,
     }
 }
 
@@ -263,17 +260,5 @@ mod tests {
         for (text, minor) in [("36", Some(36)), ("27+", Some(27)), ("", None), ("x", None)] {
             assert_eq!(minor_of(&json!({ "minor": text })), minor, "{text}");
         }
-    }
-
-    #[test]
-    fn nodes_that_the_agents_cannot_use() {
-        let node = |spec: Value| node_facts(&json!({ "metadata": { "name": "n" }, "spec": spec })).obstacle;
-        let taint = |key: &str, effect: &str| json!({ "taints": [{ "key": key, "effect": effect }] });
-        assert_eq!(node(json!({})), None);
-        assert_eq!(node(taint("node-role.kubernetes.io/control-plane", "NoSchedule")), None);
-        assert!(node(taint("node-role.kubernetes.io/control-plane", "NoExecute")).is_some());
-        assert_eq!(node(taint("gpu", "PreferNoSchedule")), None);
-        assert_eq!(node(taint("gpu", "NoSchedule")).as_deref(), Some("tainted gpu"));
-        assert_eq!(node(json!({ "unschedulable": true })).as_deref(), Some("cordoned"));
     }
 }

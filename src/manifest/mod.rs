@@ -4,6 +4,7 @@
 mod connector;
 mod image;
 mod object;
+mod placement;
 mod policy;
 mod pull_secret;
 mod stateful_set;
@@ -15,6 +16,7 @@ pub use connector::{
 };
 pub use image::{Images, check_reference, check_registry};
 pub use object::{Object, ObjectKind, ObjectRef};
+pub use placement::{Placement, Taint, Toleration};
 pub use policy::{AGENT_PERMISSIONS, AGENT_TRUST, equivalent, trusts_ssm};
 pub use pull_secret::PullSecret;
-pub use stateful_set::stateful_set;
+pub use stateful_set::{standard_tolerations, stateful_set};

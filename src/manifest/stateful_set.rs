@@ -4,19 +4,30 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Container, LocalObjectReference, PodSpec};
 
 use super::connector::{PULL_SECRET, Settings, object, template};
-use super::{Object, ObjectKind};
+use super::{Object, ObjectKind, Toleration};
 
 /// The agents. The activation's id is part of the pod template: another activation rolls out new pods.
 pub fn stateful_set(settings: &Settings, activation_id: &str) -> Object {
-    let mut set: StatefulSet = template(include_str!("../../templates/connector/stateful-set.yaml"));
+    let mut set = standard();
     if let Some(spec) = set.spec.as_mut() {
         spec.replicas = Some(i32::try_from(settings.workload.replicas).unwrap_or(i32::MAX));
         if let Some(pod) = spec.template.spec.as_mut() {
             identify(pod, settings, activation_id);
             choose_images(pod, settings);
+            settings.workload.placement.apply_to(pod);
         }
     }
     object(ObjectKind::StatefulSet, settings, &set)
+}
+
+/// The taints that the agents bear whatever a user adds.
+pub fn standard_tolerations() -> Vec<Toleration> {
+    let pod = standard().spec.and_then(|spec| spec.template.spec);
+    pod.and_then(|pod| pod.tolerations).into_iter().flatten().map(Toleration::from_api).collect()
+}
+
+fn standard() -> StatefulSet {
+    template(include_str!("../../templates/connector/stateful-set.yaml"))
 }
 
 fn identify(pod: &mut PodSpec, settings: &Settings, activation_id: &str) {

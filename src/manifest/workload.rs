@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Images, PullSecret};
+use super::{Images, Placement, PullSecret};
 
 /// How many agents there can be. Each is a managed instance of Systems Manager of its own; one is enough to work, and
 /// more than a few only add instances.
@@ -18,12 +18,19 @@ pub struct Workload {
     pub replicas: u32,
     /// Their images.
     pub images: Images,
+    /// Where they may run.
+    pub placement: Placement,
     /// Credentials for the images' registry.
     pub pull_secret: Option<PullSecret>,
 }
 
 impl Default for Workload {
     fn default() -> Self {
-        Self { replicas: DEFAULT_REPLICAS, images: Images::default(), pull_secret: None }
+        Self {
+            replicas: DEFAULT_REPLICAS,
+            images: Images::default(),
+            placement: Placement::default(),
+            pull_secret: None,
+        }
     }
 }

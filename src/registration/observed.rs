@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::provider::Detected;
-use crate::manifest::{ObjectKind, ObjectRef};
+use crate::manifest::{ObjectKind, ObjectRef, Taint};
 
 /// Who is calling AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,8 +121,12 @@ pub struct NodeFacts {
     pub os: String,
     /// `amd64`.
     pub arch: String,
-    /// Why the agent's pods cannot be scheduled there, if they cannot.
-    pub obstacle: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its taints.
+    pub taints: Vec<Taint>,
+    /// Whether new pods are kept off it.
+    pub cordoned: bool,
 }
 
 /// The connector's namespace.

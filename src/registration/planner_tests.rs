@@ -14,7 +14,7 @@ use super::super::proof::Proof;
 use super::super::provider::{Detected, Provider};
 use super::super::request::{CLUSTER_UID_TAG, RegisterRequest};
 use super::*;
-use crate::manifest::workload::Workload;
+use crate::manifest::{Taint, workload::Workload};
 
 #[path = "planner_workload_tests.rs"]
 mod workload;
@@ -40,12 +40,17 @@ fn request() -> RegisterRequest {
     }
 }
 
-fn node(arch: &str, obstacle: Option<&str>) -> NodeFacts {
+fn node(arch: &str, taint: Option<&str>) -> NodeFacts {
     NodeFacts {
         name: format!("node-{arch}"),
         os: "linux".into(),
         arch: arch.into(),
-        obstacle: obstacle.map(str::to_owned),
+        labels: BTreeMap::new(),
+        taints: taint
+            .map(|key| Taint { key: key.into(), value: String::new(), effect: "NoSchedule".into() })
+            .into_iter()
+            .collect(),
+        cordoned: false,
     }
 }
 
@@ -367,7 +372,7 @@ fn refusals() {
         ("only ARM nodes", |o| o.cluster.nodes = Some(vec![node("arm64", None)]), Code::NO_SUITABLE_NODE),
         (
             "only tainted nodes",
-            |o| o.cluster.nodes = Some(vec![node("amd64", Some("tainted gpu"))]),
+            |o| o.cluster.nodes = Some(vec![node("amd64", Some("gpu"))]),
             Code::NO_SUITABLE_NODE,
         ),
         ("no nodes", |o| o.cluster.nodes = Some(Vec::new()), Code::NO_SUITABLE_NODE),

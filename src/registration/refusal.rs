@@ -4,6 +4,7 @@ use super::desired::Desired;
 use super::observed::{NodeFacts, Observed, Registration, Status};
 use super::planner::code_at_hand;
 use super::proof::Proof;
+use super::scheduling::obstacle;
 use crate::error::{Code, Error};
 use crate::manifest;
 
@@ -45,12 +46,15 @@ pub(super) fn refuse_obstacles(desired: &Desired, observed: &Observed) -> Result
         )));
     }
     if let Some(nodes) = observed.cluster.nodes.as_ref().filter(|_| desired.wait) {
-        let suits = |node: &&NodeFacts| node.os == "linux" && node.arch == "amd64" && node.obstacle.is_none();
+        let workload = &desired.settings.workload;
+        let suits = |node: &&NodeFacts| {
+            node.os == "linux" && node.arch == "amd64" && obstacle(node, workload).is_none()
+        };
         if !nodes.iter().any(|node| suits(&node)) {
             let seen: Vec<String> = nodes
                 .iter()
                 .map(|node| {
-                    let obstacle = node.obstacle.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
+                    let obstacle = obstacle(node, workload).map(|why| format!(", {why}")).unwrap_or_default();
                     format!("{}: {}/{}{obstacle}", node.name, node.os, node.arch)
                 })
                 .collect();
@@ -61,7 +65,7 @@ pub(super) fn refuse_obstacles(desired: &Desired, observed: &Observed) -> Result
             )
             .cause(seen)
             .fix(
-                "add a schedulable linux/amd64 node; with --no-wait the cluster is registered all the same",
+                "add a schedulable linux/amd64 node, or let the agents onto one that is tainted with --toleration; with --no-wait the cluster is registered all the same",
             ));
         }
     }

@@ -3,8 +3,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use eksconnect_sandbox::node::runtime::table::{PRIVATE_REGISTRY, PULL_PASSWORD, PULL_USER};
+use eksconnect_sandbox::pool::LeaseOptions;
+use eksconnect_sandbox::world::{NodeSpec, SiteSpec};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret, Taint};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -132,4 +134,36 @@ async fn a_private_registry_needs_the_pull_secret_which_is_never_shown() {
     assert!(secrets.get_opt("eks-connector-pull").await.unwrap().is_none());
     let pod = stateful_set(&scene).await.spec.unwrap().template.spec.unwrap();
     assert_eq!(pod.image_pull_secrets.unwrap_or_default(), []);
+}
+
+#[tokio::test]
+async fn the_agents_run_where_the_options_let_them() {
+    // No node is without the taint, and only one has the label.
+    let taint = Taint {
+        key: "dedicated".into(),
+        value: Some("connect".into()),
+        effect: "NoSchedule".into(),
+        ..Taint::default()
+    };
+    let node = NodeSpec { taints: vec![taint], ..NodeSpec::default() };
+    let edge = NodeSpec { labels: [("pool".to_owned(), "edge".to_owned())].into(), ..node.clone() };
+    let site = SiteSpec { nodes: vec![node, edge], ..SiteSpec::default() };
+    let scene = Scene::with(LeaseOptions { site, ..LeaseOptions::default() }).await;
+    let nodes: Api<Node> = Api::all(scene.client().await);
+    let chosen = nodes.list(&ListParams::default().labels("pool=edge")).await.unwrap().items[0].name_any();
+
+    scene.register(&[]).await.expect_error("EKSC0501", 3).says(&["tainted dedicated", "--toleration"]);
+    let bears = ["--toleration", "dedicated=connect:NoSchedule"];
+    let nowhere = [bears[0], bears[1], "--node-selector", "pool=none"];
+    scene.register(&nowhere).await.expect_error("EKSC0501", 3).says(&["not labelled pool=none"]);
+    let options = [bears[0], bears[1], "--node-selector", "pool=edge"];
+    scene.register(&options).await.expect(0);
+    for pod in pods(&scene).await {
+        assert_eq!(pod.spec.unwrap().node_name.as_ref(), Some(&chosen));
+    }
+    let pod = stateful_set(&scene).await.spec.unwrap().template.spec.unwrap();
+    let selector = pod.node_selector.unwrap();
+    assert_eq!((&*selector["pool"], &*selector["kubernetes.io/arch"]), ("edge", "amd64"));
+    let again = scene.register(&options).await.expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
 }

@@ -6,7 +6,10 @@ use clap::Args;
 
 use crate::error::{Code, Error};
 use crate::manifest::workload::{DEFAULT_REPLICAS, REPLICAS, Workload};
-use crate::manifest::{Images, Placement, PullSecret, Toleration, check_reference, check_registry};
+use crate::manifest::{
+    Images, Placement, Proxy, PullSecret, Toleration, certificates, check_exception, check_proxy,
+    check_reference, check_registry,
+};
 
 const AGENTS: &str = "Agents (an option that is left out has its default, in later runs too)";
 
@@ -37,6 +40,15 @@ pub(super) struct WorkloadArgs {
     /// Registry that has copies of both images, in place of public.ecr.aws
     #[arg(long, value_name = "HOST[/PATH]", help_heading = AGENTS)]
     image_registry: Option<String>,
+    /// Proxy through which the agents reach AWS
+    #[arg(long, value_name = "URL", help_heading = AGENTS)]
+    https_proxy: Option<String>,
+    /// What the agents reach without the proxy, beside the cluster itself
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "https_proxy", help_heading = AGENTS)]
+    no_proxy: Vec<String>,
+    /// Certificates (PEM) that the agents trust beside the usual ones
+    #[arg(long, value_name = "FILE", help_heading = AGENTS)]
+    proxy_ca_file: Option<PathBuf>,
     /// Docker configuration (config.json) with credentials for the images' registry
     #[arg(long, value_name = "FILE", help_heading = AGENTS)]
     pull_secret_file: Option<PathBuf>,
@@ -52,6 +64,7 @@ impl WorkloadArgs {
             replicas: self.replicas,
             images: self.images()?,
             placement: self.placement()?,
+            proxy: self.proxy()?,
             pull_secret: self.pull_secret_file.as_deref().map(pull_secret).transpose()?,
         })
     }
@@ -96,6 +109,35 @@ impl WorkloadArgs {
         }
         Ok(placement)
     }
+
+    fn proxy(&self) -> Result<Proxy, Error> {
+        if let Some(url) = &self.https_proxy {
+            // Not its value: it may have a password in it.
+            check_proxy(url).map_err(|why| {
+                Error::usage(Code::INVALID_PROXY, "the value of --https-proxy cannot be used")
+                    .cause(why)
+                    .fix("name scheme, host and port: --https-proxy http://proxy.example.com:3128")
+            })?;
+        }
+        let exceptions: Vec<String> = self.no_proxy.iter().map(|one| one.trim().to_owned()).collect();
+        for one in &exceptions {
+            check_exception(one).map_err(|why| {
+                Error::usage(Code::INVALID_PROXY, "the value of --no-proxy cannot be used")
+                    .cause(why)
+                    .fix("name domains, addresses or networks: --no-proxy .corp.example.com,10.0.0.0/8")
+            })?;
+        }
+        let authorities = self.proxy_ca_file.as_deref().map(authorities).transpose()?;
+        Ok(Proxy { url: self.https_proxy.clone(), exceptions, authorities })
+    }
+}
+
+fn authorities(path: &Path) -> Result<String, Error> {
+    let refuse = |why: String| {
+        let what = format!("{} cannot be used as certificates to be trusted", path.display());
+        Error::usage(Code::INVALID_FILE, what).cause(why).fix("give a PEM file with the certificates alone")
+    };
+    certificates(&read(path).map_err(refuse)?).map_err(refuse)
 }
 
 fn pull_secret(path: &Path) -> Result<PullSecret, Error> {

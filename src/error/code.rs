@@ -73,6 +73,8 @@ codes! {
     INVALID_FILE = "0109";
     /// A node selector or a toleration is malformed.
     INVALID_PLACEMENT = "0110";
+    /// A proxy or an exception from it is malformed.
+    INVALID_PROXY = "0111";
 
     /// No Region is configured.
     NO_REGION = "0201";

@@ -27,6 +27,9 @@ pub(super) const ACTIVATION_MANAGER: &str = "eksconnect-activation";
 /// Nodes a page: large clusters are read in several requests, most in one.
 const NODES_A_PAGE: u32 = 500;
 
+/// As RBAC calls it.
+const GET_SERVICE: &str = "get services in namespace default";
+
 /// The cluster's adapter.
 #[derive(Clone)]
 pub struct KubernetesCluster {
@@ -171,6 +174,15 @@ impl Cluster for KubernetesCluster {
             let list = self.connected.call("get /apis", Method::GET, "/apis", None).await?.json()?;
             let groups = list["groups"].as_array().into_iter().flatten();
             Ok(groups.filter_map(|group| group["name"].as_str().map(str::to_owned)).collect())
+        })
+    }
+
+    fn api_server_addresses(&self) -> Reply<'_, Vec<String>> {
+        Box::pin(async {
+            let path = "/api/v1/namespaces/default/services/kubernetes";
+            let service = self.connected.call(GET_SERVICE, Method::GET, path, None).await?.json()?;
+            let addresses = service["spec"]["clusterIPs"].as_array().into_iter().flatten();
+            Ok(addresses.filter_map(|address| address.as_str().map(str::to_owned)).collect())
         })
     }
 

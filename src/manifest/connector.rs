@@ -23,6 +23,9 @@ pub const ACTIVATION_SECRET: &str = "eks-connector-activation-config";
 /// Name of the Secret with credentials for the images' registry.
 pub(super) const PULL_SECRET: &str = "eks-connector-pull";
 
+/// Name of the ConfigMap with certificates that the agents trust too.
+pub(super) const PROXY_CA: &str = "eks-connector-proxy-ca";
+
 /// Where the official manifest installs the connector.
 pub const DEFAULT_NAMESPACE: &str = "eks-connector";
 
@@ -39,6 +42,8 @@ pub struct Settings {
     pub region: String,
     /// The API server's minor version (1.x).
     pub server_minor: u32,
+    /// The addresses under which pods reach the API server; known where a proxy is wanted.
+    pub api_server: Vec<String>,
     /// What the user chose about the agents.
     pub workload: Workload,
 }
@@ -118,6 +123,11 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
         object(ObjectKind::ConfigMap, settings, &config),
         object(ObjectKind::NetworkPolicy, settings, &network),
     ];
+    if let Some(authorities) = &settings.workload.proxy.authorities {
+        let mut map: ConfigMap = template(include_str!("../../templates/connector/proxy-ca-config-map.yaml"));
+        map.data.get_or_insert_default().insert("ca.crt".to_owned(), authorities.clone());
+        objects.push(object(ObjectKind::ConfigMap, settings, &map));
+    }
     // With one replica a budget of one would block nothing, and with none unavailable it would block every drain.
     if settings.workload.replicas > 1 {
         let mut budget: PodDisruptionBudget =
@@ -134,9 +144,13 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
 
 /// The objects that are there for some choices and not for others. One that is ours and no longer wanted is deleted.
 pub fn optional_objects(namespace: &str) -> Vec<ObjectRef> {
-    [(ObjectKind::PodDisruptionBudget, STATEFUL_SET), (ObjectKind::Secret, PULL_SECRET)]
-        .map(|(kind, name)| ObjectRef::new(kind, namespace, name))
-        .into()
+    [
+        (ObjectKind::PodDisruptionBudget, STATEFUL_SET),
+        (ObjectKind::Secret, PULL_SECRET),
+        (ObjectKind::ConfigMap, PROXY_CA),
+    ]
+    .map(|(kind, name)| ObjectRef::new(kind, namespace, name))
+    .into()
 }
 
 /// The activation Secret without its value: the adapter that may see the code adds that.
@@ -225,6 +239,7 @@ mod tests {
             namespace: "elsewhere".into(),
             region: "eu-west-1".into(),
             server_minor: 36,
+            api_server: Vec::new(),
             workload: Workload::default(),
         }
     }

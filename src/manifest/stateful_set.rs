@@ -10,11 +10,16 @@ use super::{Object, ObjectKind, Toleration};
 pub fn stateful_set(settings: &Settings, activation_id: &str) -> Object {
     let mut set = standard();
     if let Some(spec) = set.spec.as_mut() {
+        if let Some(mark) = settings.workload.proxy.authorities_mark() {
+            let metadata = spec.template.metadata.get_or_insert_default();
+            metadata.annotations.get_or_insert_default().insert("eksconnect/proxy-ca".to_owned(), mark);
+        }
         spec.replicas = Some(i32::try_from(settings.workload.replicas).unwrap_or(i32::MAX));
         if let Some(pod) = spec.template.spec.as_mut() {
             identify(pod, settings, activation_id);
             choose_images(pod, settings);
             settings.workload.placement.apply_to(pod);
+            settings.workload.proxy.apply_to(pod, &settings.api_server);
         }
     }
     object(ObjectKind::StatefulSet, settings, &set)

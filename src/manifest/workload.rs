@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Images, Placement, PullSecret};
+use super::{Images, Placement, Proxy, PullSecret};
 
 /// How many agents there can be. Each is a managed instance of Systems Manager of its own; one is enough to work, and
 /// more than a few only add instances.
@@ -20,6 +20,8 @@ pub struct Workload {
     pub images: Images,
     /// Where they may run.
     pub placement: Placement,
+    /// How they reach AWS.
+    pub proxy: Proxy,
     /// Credentials for the images' registry.
     pub pull_secret: Option<PullSecret>,
 }
@@ -30,6 +32,7 @@ impl Default for Workload {
             replicas: DEFAULT_REPLICAS,
             images: Images::default(),
             placement: Placement::default(),
+            proxy: Proxy::default(),
             pull_secret: None,
         }
     }

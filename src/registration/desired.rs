@@ -52,6 +52,7 @@ impl Desired {
                 namespace: request.namespace.clone(),
                 region: region.to_owned(),
                 server_minor: cluster.minor,
+                api_server: cluster.api_server.clone(),
                 workload: request.workload.clone(),
             },
             foreign_namespace: namespace.is_some_and(|namespace| !namespace.ours),

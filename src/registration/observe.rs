@@ -61,6 +61,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             failing("read the namespace kube-system", cluster.uid()),
             async { Ok(cluster.nodes().await) },
             async { Ok(cluster.api_groups().await) },
+            api_server(ports, request),
         )
     };
     let connector = async {
@@ -77,14 +78,14 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
     };
     let (
         (caller, role, linked, registration),
-        (version, uid, nodes, groups),
+        (version, uid, nodes, groups, api_server),
         (live_namespace, live_set, activation_secret, mut states, lease),
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
     let nodes = aid(nodes, "nodes could not be listed", &mut unverified)?;
     let groups = aid(groups, "API groups could not be listed", &mut unverified)?.unwrap_or_default();
-    let cluster_facts = cluster_facts(version, uid, nodes, groups);
+    let cluster_facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
 
@@ -149,6 +150,14 @@ fn aid<T>(answer: Result<T, Failure>, what: &str, unverified: &mut Vec<String>) 
     }
 }
 
+/// Where pods reach the API server: the agents must not look for it behind a proxy.
+async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<Vec<String>, Error> {
+    if request.workload.proxy.url.is_none() {
+        return Ok(Vec::new());
+    }
+    failing("read the API server's service address", ports.cluster.api_server_addresses()).await
+}
+
 fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
     if version.minor < OLDEST_MINOR {
         return Err(Error::refused(
@@ -176,6 +185,7 @@ fn cluster_facts(
         version: version.text,
         minor: version.minor,
         nodes: readable.then_some(nodes.nodes),
+        api_server: Vec::new(),
         provider: provider::detect(&traces),
     }
 }

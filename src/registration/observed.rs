@@ -108,6 +108,8 @@ pub struct ClusterFacts {
     pub minor: u32,
     /// Its nodes; `None` where they may not be listed.
     pub nodes: Option<Vec<NodeFacts>>,
+    /// The addresses of the Service `kubernetes`; read where a proxy is wanted.
+    pub api_server: Vec<String>,
     /// The provider that its traces tell of.
     pub provider: Detected,
 }

@@ -250,7 +250,9 @@ fn converge(
         if spend {
             plan.add(Step::SpendCode, [active]);
         }
+        ready = vec![active];
     }
+    remove_obsolete(observed, is_used_by_pods, &ready, plan);
 }
 
 /// A registration that has to be made.
@@ -289,10 +291,12 @@ fn register(
     plan.add(Step::ApplyOnceRegistered(OnceRegistered::Namespace), [registered]);
     let agents = plan
         .add(Step::ApplyOnceRegistered(OnceRegistered::StatefulSet), before.into_iter().chain([registered]));
+    let mut ready = agents;
     if desired.wait {
-        let active = await_active(desired, &[agents], plan);
-        plan.add(Step::SpendCode, [active]);
+        ready = await_active(desired, &[agents], plan);
+        plan.add(Step::SpendCode, [ready]);
     }
+    remove_obsolete(observed, is_used_by_pods, &[ready], plan);
 }
 
 /// The namespace, then the Lease, then the rest. Returns the Lease's step and those of the rest.
@@ -343,11 +347,26 @@ fn begin(
         let reference = object.reference.clone();
         applied.push((reference, plan.add(Step::Apply(object), [needed])));
     }
-    for (object, uid) in &observed.obsolete {
-        let remove = Step::Remove { object: object.clone(), uid: uid.clone() };
-        applied.push((object.clone(), plan.add(remove, [held])));
-    }
-    (held, applied.into_iter().map(|(_, id)| id).collect())
+    let mut placed: Vec<StepId> = applied.into_iter().map(|(_, id)| id).collect();
+    placed.extend(remove_obsolete(observed, |kind| !is_used_by_pods(kind), &[held], plan));
+    (held, placed)
+}
+
+/// Deletes the objects that are no longer wanted, of the kinds that `which` says.
+fn remove_obsolete(
+    observed: &Observed,
+    which: fn(ObjectKind) -> bool,
+    needs: &[StepId],
+    plan: &mut Plan<Step>,
+) -> Vec<StepId> {
+    let obsolete = observed.obsolete.iter().filter(|(object, _)| which(object.kind));
+    let steps = obsolete.map(|(object, uid)| Step::Remove { object: object.clone(), uid: uid.clone() });
+    steps.map(|step| plan.add(step, needs.iter().copied())).collect()
+}
+
+/// Whether pods of an older template still need an object of that kind: it goes once those of the new one work.
+fn is_used_by_pods(kind: ObjectKind) -> bool {
+    matches!(kind, ObjectKind::ConfigMap | ObjectKind::Secret)
 }
 
 /// The role that a binding of ours binds: it has the same name.

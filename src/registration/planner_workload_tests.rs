@@ -63,6 +63,19 @@ fn what_is_no_longer_wanted_is_deleted_under_the_lease() {
 }
 
 #[test]
+fn what_pods_use_goes_only_once_the_new_ones_work() {
+    let map = ObjectRef::new(ObjectKind::ConfigMap, "eks-connector", "eks-connector-proxy-ca");
+    for observed in [fresh(), converged()] {
+        let observed = Observed { obsolete: vec![(map.clone(), "uid-1".into())], ..observed };
+        let planned = plan_of(&observed).unwrap();
+        let (_, removal) = planned.plan.iter().last().unwrap();
+        assert_eq!(removal.step.object(), Some(&map));
+        let needed = planned.plan.iter().find(|(id, _)| removal.needs == [*id]).unwrap();
+        assert!(matches!(needed.1.step, Step::AwaitActive { .. }), "{needed:?}");
+    }
+}
+
+#[test]
 fn the_pull_secret_comes_before_the_agents_and_is_not_in_the_plan() {
     let pull_secret = manifest::PullSecret::parse(r#"{"auths":{"a.example":{"auth":"aHVzaA=="}}}"#).unwrap();
     let request = with(Workload { pull_secret: Some(pull_secret), ..Workload::default() });

@@ -25,6 +25,9 @@ async fn each_wrong_option_has_its_own_error_and_asks_nobody() {
         (vec!["register", "--name", "a", "--image-registry", "mirror"], "EKSC0108"),
         (vec!["register", "--name", "a", "--node-selector", "kubernetes.io/arch=arm64"], "EKSC0110"),
         (vec!["register", "--name", "a", "--toleration", "gpu:Never"], "EKSC0110"),
+        (vec!["register", "--name", "a", "--https-proxy", "proxy:3128"], "EKSC0111"),
+        (vec!["register", "--name", "a", "--https-proxy", "http://p:1", "--no-proxy", "a,,b"], "EKSC0111"),
+        (vec!["register", "--name", "a", "--proxy-ca-file", "/does/not/exist"], "EKSC0109"),
         (vec!["register", "--name", "a", "--pull-secret-file", "/does/not/exist"], "EKSC0109"),
     ] {
         let run = scene.run(&arguments).await.expect_error(code, 2);

@@ -6,7 +6,7 @@ use eksconnect_sandbox::node::runtime::table::{PRIVATE_REGISTRY, PULL_PASSWORD, 
 use eksconnect_sandbox::pool::LeaseOptions;
 use eksconnect_sandbox::world::{NodeSpec, SiteSpec};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Node, Pod, Secret, Taint};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Node, Pod, Secret, Taint};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::Role;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -166,4 +166,56 @@ async fn the_agents_run_where_the_options_let_them() {
     assert_eq!((&*selector["pool"], &*selector["kubernetes.io/arch"]), ("edge", "amd64"));
     let again = scene.register(&options).await.expect(0);
     assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+}
+
+#[tokio::test]
+async fn a_proxy_is_for_aws_alone() {
+    let scene = Scene::new().await;
+    // Nothing answers there: that the cause names AWS' host shows that the API server was reached without it.
+    let dead = ["--https-proxy", "http://127.0.0.1:9"];
+    let run = scene.register(&[dead[0], dead[1], "--wait-timeout", "10s"]).await.expect_error("EKSC0412", 4);
+    run.says(&["ssm.eu-west-1.amazonaws.com", "proxyconnect tcp: dial tcp 127.0.0.1:9"]);
+
+    let ca = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let file = scene.home_file("ca.pem", ca);
+    let around = ["--no-proxy", ".amazonaws.com,10.1.0.0/16", "--proxy-ca-file", file.to_str().unwrap()];
+    let options: Vec<&str> = dead.into_iter().chain(around).collect();
+    scene.register(&options).await.expect(0);
+    let pod = stateful_set(&scene).await.spec.unwrap().template.spec.unwrap();
+    let values = |container: &Container| -> Vec<(String, String)> {
+        let all = container.env.iter().flatten().cloned();
+        let of_interest =
+            all.filter(|one| one.name.to_lowercase().contains("proxy") || one.name.contains("SSL"));
+        of_interest.map(|one| (one.name, one.value.unwrap_or_default())).collect()
+    };
+    let direct = "10.96.0.1,.svc,.cluster.local,localhost,127.0.0.1,.amazonaws.com,10.1.0.0/16";
+    let expected = [
+        ("HTTPS_PROXY", dead[1]),
+        ("https_proxy", dead[1]),
+        ("NO_PROXY", direct),
+        ("no_proxy", direct),
+        ("SSL_CERT_DIR", "/etc/ssl/certs:/etc/pki/tls/certs:/etc/eks-connector/proxy-ca"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let init = &pod.init_containers.as_ref().unwrap()[0];
+    for container in pod.containers.iter().chain([init]) {
+        if container.name == "connector-proxy" {
+            assert_eq!(values(container), []);
+        } else {
+            assert_eq!(values(container), expected, "{}", container.name);
+        }
+    }
+    let maps: Api<ConfigMap> = Api::namespaced(scene.client().await, NAMESPACE);
+    assert_eq!(maps.get("eks-connector-proxy-ca").await.unwrap().data.unwrap()["ca.crt"], ca);
+    let again = scene.register(&options).await.expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+
+    // Other certificates need other pods; none, and the map goes.
+    let uids = async || pods(&scene).await.iter().filter_map(ResourceExt::uid).collect::<Vec<_>>();
+    let before = uids().await;
+    scene.home_file("ca.pem", &ca.repeat(2));
+    scene.register(&options).await.expect(0);
+    assert!(uids().await.iter().all(|uid| !before.contains(uid)));
+    scene.register(&[]).await.expect(0);
+    assert!(maps.get_opt("eks-connector-proxy-ca").await.unwrap().is_none());
 }

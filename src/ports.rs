@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
-use crate::manifest::{Object, ObjectRef, PullSecret};
+use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret};
 use crate::registration::activation::Activation;
 use crate::registration::observed::{
     ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, ObjectState, Registration, Role,
@@ -181,8 +181,8 @@ pub trait Cluster: Send + Sync {
     fn nodes(&self) -> Reply<'_, Nodes>;
     /// The names of the API groups.
     fn api_groups(&self) -> Reply<'_, Vec<String>>;
-    /// The addresses of the Service `kubernetes`, under which pods reach the API server.
-    fn api_server_addresses(&self) -> Reply<'_, Vec<String>>;
+    /// Where pods reach the API server (the Service `kubernetes`).
+    fn api_server(&self) -> Reply<'_, ApiServer>;
     /// A live object. Not for Secrets.
     fn read<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>>;
     /// What the object would be after applying it; `None` if its namespace does not exist.

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::error::{Code, Error};
 use crate::manifest::workload::{DEFAULT_REPLICAS, REPLICAS, Workload};
 use crate::manifest::{
-    Images, Placement, Proxy, PullSecret, Toleration, certificates, check_exception, check_proxy,
-    check_reference, check_registry,
+    Images, NetworkAccess, Placement, Proxy, PullSecret, Toleration, certificates, check_exception,
+    check_proxy, check_reference, check_registry,
 };
 
 const AGENTS: &str = "Agents (an option that is left out has its default, in later runs too)";
@@ -49,9 +49,32 @@ pub(super) struct WorkloadArgs {
     /// Certificates (PEM) that the agents trust beside the usual ones
     #[arg(long, value_name = "FILE", help_heading = AGENTS)]
     proxy_ca_file: Option<PathBuf>,
+    /// NetworkPolicy: deny incoming connections, allow only needed outgoing ones too, or none at all
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "ingress", help_heading = AGENTS)]
+    network_policy: NetworkPolicyChoice,
     /// Docker configuration (config.json) with credentials for the images' registry
     #[arg(long, value_name = "FILE", help_heading = AGENTS)]
     pull_secret_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NetworkPolicyChoice {
+    /// Nothing may connect to the agents
+    Ingress,
+    /// And the agents only to DNS, HTTPS, the API server and the proxy
+    Egress,
+    /// No policy
+    None,
+}
+
+impl From<NetworkPolicyChoice> for NetworkAccess {
+    fn from(choice: NetworkPolicyChoice) -> Self {
+        match choice {
+            NetworkPolicyChoice::Ingress => Self::DenyIngress,
+            NetworkPolicyChoice::Egress => Self::LimitEgress,
+            NetworkPolicyChoice::None => Self::Unlimited,
+        }
+    }
 }
 
 impl WorkloadArgs {
@@ -65,6 +88,7 @@ impl WorkloadArgs {
             images: self.images()?,
             placement: self.placement()?,
             proxy: self.proxy()?,
+            network: self.network_policy.into(),
             pull_secret: self.pull_secret_file.as_deref().map(pull_secret).transpose()?,
         })
     }

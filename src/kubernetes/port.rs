@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::api::{Answer, Content, operation};
 use super::client::Connected;
-use crate::manifest::{Object, ObjectRef, PullSecret, Taint};
+use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret, Taint};
 use crate::ports::{
     AgentState, Applied, Cluster, Failure, FailureKind, HeldLease, LiveObject, Nodes, Reply, ServerVersion,
     Side,
@@ -177,12 +177,16 @@ impl Cluster for KubernetesCluster {
         })
     }
 
-    fn api_server_addresses(&self) -> Reply<'_, Vec<String>> {
+    fn api_server(&self) -> Reply<'_, ApiServer> {
         Box::pin(async {
             let path = "/api/v1/namespaces/default/services/kubernetes";
             let service = self.connected.call(GET_SERVICE, Method::GET, path, None).await?.json()?;
             let addresses = service["spec"]["clusterIPs"].as_array().into_iter().flatten();
-            Ok(addresses.filter_map(|address| address.as_str().map(str::to_owned)).collect())
+            let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+            Ok(ApiServer {
+                addresses: addresses.filter_map(|address| address.as_str().map(str::to_owned)).collect(),
+                ports: ports.filter_map(|port| u16::try_from(port["targetPort"].as_u64()?).ok()).collect(),
+            })
         })
     }
 

@@ -4,14 +4,14 @@
 use jiff::Timestamp;
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, Subject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::workload::Workload;
+use super::network_policy::network_policy;
+use super::workload::{ApiServer, Workload};
 use super::{Object, ObjectKind, ObjectRef};
 
 /// Name of the StatefulSet, as of the official manifest.
@@ -42,8 +42,8 @@ pub struct Settings {
     pub region: String,
     /// The API server's minor version (1.x).
     pub server_minor: u32,
-    /// The addresses under which pods reach the API server; known where a proxy is wanted.
-    pub api_server: Vec<String>,
+    /// Where pods reach the API server; known where the workload depends on it.
+    pub api_server: ApiServer,
     /// What the user chose about the agents.
     pub workload: Workload,
 }
@@ -112,7 +112,6 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
         version_binding.role_ref.name.push_str(&settings.namespace);
     }
     let config: ConfigMap = template(include_str!("../../templates/connector/agent-config-map.yaml"));
-    let network: NetworkPolicy = template(include_str!("../../templates/connector/network-policy.yaml"));
 
     let mut objects = vec![
         object(ObjectKind::ServiceAccount, settings, &account),
@@ -121,8 +120,8 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
         object(ObjectKind::ClusterRole, settings, &version_role),
         object(ObjectKind::ClusterRoleBinding, settings, &version_binding),
         object(ObjectKind::ConfigMap, settings, &config),
-        object(ObjectKind::NetworkPolicy, settings, &network),
     ];
+    objects.extend(network_policy(settings));
     if let Some(authorities) = &settings.workload.proxy.authorities {
         let mut map: ConfigMap = template(include_str!("../../templates/connector/proxy-ca-config-map.yaml"));
         map.data.get_or_insert_default().insert("ca.crt".to_owned(), authorities.clone());
@@ -146,6 +145,7 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
 pub fn optional_objects(namespace: &str) -> Vec<ObjectRef> {
     [
         (ObjectKind::PodDisruptionBudget, STATEFUL_SET),
+        (ObjectKind::NetworkPolicy, STATEFUL_SET),
         (ObjectKind::Secret, PULL_SECRET),
         (ObjectKind::ConfigMap, PROXY_CA),
     ]
@@ -239,7 +239,7 @@ mod tests {
             namespace: "elsewhere".into(),
             region: "eu-west-1".into(),
             server_minor: 36,
-            api_server: Vec::new(),
+            api_server: ApiServer::default(),
             workload: Workload::default(),
         }
     }

@@ -71,6 +71,14 @@ impl Proxy {
         }
     }
 
+    /// The port that it listens on; by default that of its scheme.
+    pub(super) fn port(&self) -> Option<u16> {
+        let url = self.url.as_deref()?;
+        let standard = if url.starts_with("https:") { 443 } else { 80 };
+        let uri: http::Uri = url.parse().ok()?;
+        Some(uri.port_u16().unwrap_or(standard))
+    }
+
     /// `NO_PROXY`: the API server's addresses, what belongs to the cluster, and what the user names.
     fn exceptions(&self, api_server: &[String]) -> String {
         let mut all: Vec<&str> = Vec::new();

@@ -19,7 +19,7 @@ pub fn stateful_set(settings: &Settings, activation_id: &str) -> Object {
             identify(pod, settings, activation_id);
             choose_images(pod, settings);
             settings.workload.placement.apply_to(pod);
-            settings.workload.proxy.apply_to(pod, &settings.api_server);
+            settings.workload.proxy.apply_to(pod, &settings.api_server.addresses);
         }
     }
     object(ObjectKind::StatefulSet, settings, &set)

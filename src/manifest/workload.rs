@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Images, Placement, Proxy, PullSecret};
+use super::{Images, NetworkAccess, Placement, Proxy, PullSecret};
 
 /// How many agents there can be. Each is a managed instance of Systems Manager of its own; one is enough to work, and
 /// more than a few only add instances.
@@ -22,8 +22,26 @@ pub struct Workload {
     pub placement: Placement,
     /// How they reach AWS.
     pub proxy: Proxy,
+    /// What they may connect to, and what to them.
+    pub network: NetworkAccess,
     /// Credentials for the images' registry.
     pub pull_secret: Option<PullSecret>,
+}
+
+/// Where pods reach the API server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiServer {
+    /// The addresses of its Service.
+    pub addresses: Vec<String>,
+    /// The ports on which it listens, behind that.
+    pub ports: Vec<u16>,
+}
+
+impl Workload {
+    /// Whether the objects depend on where pods reach the API server.
+    pub fn needs_api_server(&self) -> bool {
+        self.proxy.url.is_some() || self.network == NetworkAccess::LimitEgress
+    }
 }
 
 impl Default for Workload {
@@ -33,6 +51,7 @@ impl Default for Workload {
             images: Images::default(),
             placement: Placement::default(),
             proxy: Proxy::default(),
+            network: NetworkAccess::default(),
             pull_secret: None,
         }
     }

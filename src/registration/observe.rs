@@ -14,7 +14,7 @@ use super::observed::{
 use super::provider::{self, Traces};
 use super::request::RegisterRequest;
 use crate::error::{Code, Error};
-use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
+use crate::manifest::{self, ApiServer, Object, ObjectKind, ObjectRef, RegistrationMark};
 use crate::ports::{Cluster, Failure, FailureKind, Identity, Nodes, Registrations, Roles, ServerVersion};
 
 /// Everything that registering talks to.
@@ -150,12 +150,12 @@ fn aid<T>(answer: Result<T, Failure>, what: &str, unverified: &mut Vec<String>) 
     }
 }
 
-/// Where pods reach the API server: the agents must not look for it behind a proxy.
-async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<Vec<String>, Error> {
-    if request.workload.proxy.url.is_none() {
-        return Ok(Vec::new());
+/// Where pods reach the API server. It must not be looked for behind a proxy, nor be cut off by a policy.
+async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<ApiServer, Error> {
+    if !request.workload.needs_api_server() {
+        return Ok(ApiServer::default());
     }
-    failing("read the API server's service address", ports.cluster.api_server_addresses()).await
+    failing("read the API server's service address", ports.cluster.api_server()).await
 }
 
 fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
@@ -185,7 +185,7 @@ fn cluster_facts(
         version: version.text,
         minor: version.minor,
         nodes: readable.then_some(nodes.nodes),
-        api_server: Vec::new(),
+        api_server: ApiServer::default(),
         provider: provider::detect(&traces),
     }
 }

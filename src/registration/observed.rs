@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::provider::Detected;
-use crate::manifest::{ObjectKind, ObjectRef, Taint};
+use crate::manifest::{ApiServer, ObjectKind, ObjectRef, Taint};
 
 /// Who is calling AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,8 +108,8 @@ pub struct ClusterFacts {
     pub minor: u32,
     /// Its nodes; `None` where they may not be listed.
     pub nodes: Option<Vec<NodeFacts>>,
-    /// The addresses of the Service `kubernetes`; read where a proxy is wanted.
-    pub api_server: Vec<String>,
+    /// Where pods reach the API server; read where the workload depends on it.
+    pub api_server: ApiServer,
     /// The provider that its traces tell of.
     pub provider: Detected,
 }

@@ -68,7 +68,7 @@ fn fresh() -> Observed {
             uid: UID.into(),
             version: "v1.36.3".into(),
             minor: 36,
-            api_server: vec!["10.96.0.1".into()],
+            api_server: manifest::ApiServer::default(),
             nodes: Some(vec![node("amd64", None)]),
             provider: Detected {
                 provider: Provider::Other,

@@ -6,9 +6,11 @@ use eksconnect_sandbox::node::runtime::table::{PRIVATE_REGISTRY, PULL_PASSWORD, 
 use eksconnect_sandbox::pool::LeaseOptions;
 use eksconnect_sandbox::world::{NodeSpec, SiteSpec};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Node, Pod, Secret, Taint};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Node, Pod, Secret, Service, Taint};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::Role;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -218,4 +220,35 @@ async fn a_proxy_is_for_aws_alone() {
     assert!(uids().await.iter().all(|uid| !before.contains(uid)));
     scene.register(&[]).await.expect(0);
     assert!(maps.get_opt("eks-connector-proxy-ca").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_network_policy_is_what_the_option_says() {
+    let scene = Scene::new().await;
+    let client = scene.client().await;
+    let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), NAMESPACE);
+    let services: Api<Service> = Api::namespaced(client, "default");
+    let service = services.get("kubernetes").await.unwrap().spec.unwrap();
+    let port = service.ports.unwrap()[0].target_port.clone().unwrap();
+    scene.register(&["--network-policy", "egress"]).await.expect(0);
+    let spec = policies.get("eks-connector").await.unwrap().spec.unwrap();
+    assert_eq!(spec.policy_types, Some(vec!["Ingress".to_owned(), "Egress".to_owned()]));
+    let ports: Vec<_> = spec
+        .egress
+        .unwrap()
+        .into_iter()
+        .flat_map(|rule| rule.ports.unwrap())
+        .filter_map(|port| port.port)
+        .collect();
+    assert_eq!(ports, [IntOrString::Int(53), IntOrString::Int(53), IntOrString::Int(443), port]);
+
+    scene.register(&[]).await.expect(0);
+    let spec = policies.get("eks-connector").await.unwrap().spec.unwrap();
+    assert_eq!(spec.policy_types, Some(vec!["Ingress".to_owned()]));
+    assert_eq!((spec.ingress.unwrap_or_default(), spec.egress.unwrap_or_default()), (Vec::new(), Vec::new()));
+
+    scene.register(&["--network-policy", "none"]).await.expect(0);
+    assert!(policies.get_opt("eks-connector").await.unwrap().is_none());
+    let again = scene.register(&["--network-policy", "none"]).await.expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
 }

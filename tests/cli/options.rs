@@ -252,3 +252,23 @@ async fn the_network_policy_is_what_the_option_says() {
     let again = scene.register(&["--network-policy", "none"]).await.expect(0);
     assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
 }
+
+#[tokio::test]
+async fn a_pipeline_can_tell_a_pending_change_by_the_exit_code() {
+    let scene = Scene::new().await;
+    let dry_run = ["--dry-run", "--detailed-exitcode"];
+    scene.register(&["--detailed-exitcode"]).await.expect(2).says(&["--dry-run"]);
+    let run = scene.register(&dry_run).await.expect(7);
+    assert!(run.stdout.contains("Nothing was changed."), "{}", run.stdout);
+    assert!(!scene.namespace_exists().await);
+    scene.register(&[]).await.expect(0);
+    scene.register(&dry_run).await.expect(0);
+    let document =
+        scene.register(&["--dry-run", "--detailed-exitcode", "--replicas", "1", "-o", "json"]).await;
+    assert_eq!(document.expect(7).json()["changes"], true);
+    // A refusal is no pending change.
+    scene
+        .register(&["--dry-run", "--detailed-exitcode", "--replicas", "3"])
+        .await
+        .expect_error("EKSC0416", 3);
+}

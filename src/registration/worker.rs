@@ -19,7 +19,7 @@ use super::wait::{Awaited, until_active};
 use crate::error::{Code, Error, Remains};
 use crate::manifest::{Object, ObjectKind, ObjectRef, RegistrationMark};
 use crate::plan::{Done, StepFailure, Stop, Worker};
-use crate::ports::{Failure, FailureKind, HeldLease};
+use crate::ports::{Applied, Failure, FailureKind, HeldLease};
 
 /// How long a namespace that is undone is waited for. It holds nothing that takes time to end.
 const NAMESPACE_GOES_WITHIN: Duration = Duration::from_secs(30);
@@ -74,6 +74,12 @@ impl Worker<Step> for RegisterWorker {
                 Step::CreateAgentRole { name } => self.create_agent_role(&name).await,
                 Step::PutAgentPolicy { role } => self.put_agent_policy(&role).await,
                 Step::Apply(object) => self.apply(&object).await,
+                Step::ApplyPullSecret(object) => self.apply_pull_secret(&object).await,
+                Step::Remove { object, uid } => {
+                    let answer = self.ports.cluster.delete(&object, &uid).await;
+                    answer.map_err(|failure| stale_or(failure, &format!("delete {object}")))?;
+                    Ok(Done::new("deleted"))
+                }
                 Step::HoldLease { namespace, seen, intent } => {
                     let lease = self.ports.cluster.hold_lease(&namespace, seen.as_deref(), &intent).await;
                     let lease = lease.map_err(|failure| stale_or(failure, "take the Lease of eksconnect"))?;
@@ -150,7 +156,17 @@ impl RegisterWorker {
     }
 
     async fn apply(&self, object: &Object) -> Result<Done, StepFailure> {
-        let answer = self.ports.cluster.apply(object).await;
+        self.applied(object, self.ports.cluster.apply(object).await)
+    }
+
+    async fn apply_pull_secret(&self, object: &Object) -> Result<Done, StepFailure> {
+        let Some(secret) = &self.desired.settings.workload.pull_secret else {
+            return Err(Error::failed(Code::INTERNAL, "there are no credentials to be applied").into());
+        };
+        self.applied(object, self.ports.cluster.keep_pull_secret(object, secret).await)
+    }
+
+    fn applied(&self, object: &Object, answer: Result<Applied, Failure>) -> Result<Done, StepFailure> {
         let applied = answer.map_err(|failure| stale_or(failure, &format!("apply {}", object.reference)))?;
         if applied.created {
             self.note_made(&object.reference, applied.uid);
@@ -183,14 +199,15 @@ impl RegisterWorker {
             Error::failed(Code::INTERNAL, "the activation is not known when its code is to be removed")
         })?;
         let settings = &self.desired.settings;
+        let replicas = self.desired.replicas();
         let (states, secret) = tokio::join!(
-            self.ports.cluster.states(&settings.namespace, settings.replicas),
+            self.ports.cluster.states(&settings.namespace, 0..replicas),
             self.ports.cluster.activation_secret(&settings.namespace),
         );
         let states = states.map_err(|failure| failure.into_error("read the agents' state Secrets"))?;
         let secret = secret.map_err(|failure| failure.into_error("read the activation Secret"))?;
         let with_state = states.values().filter(|state| **state == activation_id).count();
-        if with_state < usize::try_from(settings.replicas).unwrap_or(usize::MAX) {
+        if with_state < usize::try_from(replicas).unwrap_or(usize::MAX) {
             return Ok(Done::unchanged("kept: not every replica has its state yet"));
         }
         let ours = |facts: &ActivationSecretFacts| {

@@ -126,7 +126,7 @@ async fn run_register(
     };
     if args.dry_run {
         let preview = preview(&ports, &request).await?;
-        view.preview(&preview);
+        view.preview(&preview, args.diff);
         let pending = args.detailed_exitcode && preview.changes_something();
         return Ok(if pending { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS });
     }

@@ -78,6 +78,9 @@ pub struct RegisterArgs {
     /// Show what would be changed, and change nothing
     #[arg(long, help_heading = OUTPUT)]
     pub dry_run: bool,
+    /// Show in a dry run each field that would change in objects that exist
+    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
+    pub diff: bool,
     /// End a dry run with exit code 7 if something would be changed
     #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
     pub detailed_exitcode: bool,

@@ -2,6 +2,7 @@
 //! objects. No input or output.
 
 mod connector;
+mod difference;
 mod image;
 mod network_policy;
 mod object;
@@ -16,6 +17,7 @@ pub use connector::{
     ACTIVATION_SECRET, DEFAULT_NAMESPACE, RegistrationMark, STATEFUL_SET, Settings, activation_secret,
     agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_mark, state_secret,
 };
+pub use difference::{FieldChange, difference};
 pub use image::{Images, check_reference, check_registry};
 pub use network_policy::NetworkAccess;
 pub use object::{Object, ObjectKind, ObjectRef};

@@ -70,7 +70,7 @@ pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
 }
 
 /// A plan.
-pub(super) fn plan(preview: &Preview, place: &Place<'_>) -> Value {
+pub(super) fn plan(preview: &Preview, place: &Place<'_>, diff: bool) -> Value {
     let (desired, observed) = (&preview.desired, &preview.observed);
     let steps: Vec<Value> = preview
         .plan
@@ -88,6 +88,12 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>) -> Value {
                     "namespace": object.namespace,
                     "name": object.name,
                 });
+                if let Some(changes) = observed.changes.get(object).filter(|_| diff) {
+                    step["diff"] = changes
+                        .iter()
+                        .map(|change| json!({ "field": change.field, "from": change.from, "to": change.to }))
+                        .collect();
+                }
             }
             step
         })

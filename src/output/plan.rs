@@ -1,12 +1,15 @@
 //! A plan in words.
 
+use serde_json::Value;
+
 use super::console::{BOLD, DIM, GOOD, NOTE};
+use crate::manifest::FieldChange;
 use crate::registration::observed::ObjectState;
 use crate::registration::register::Preview;
 use crate::registration::step::{OnceRegistered, SERVICE_LINKED_ROLE, Step};
 
 /// What executing the plan would do.
-pub(super) fn text(preview: &Preview, context: &str) -> String {
+pub(super) fn text(preview: &Preview, context: &str, diff: bool) -> String {
     let (desired, observed) = (&preview.desired, &preview.observed);
     let name = &desired.name;
     let add = |what: String| format!("  {GOOD}+{GOOD:#} {what}");
@@ -31,6 +34,8 @@ pub(super) fn text(preview: &Preview, context: &str) -> String {
                     ObjectState::Differs => change(line),
                     ObjectState::Absent | ObjectState::Same => add(line),
                 });
+                let changes = observed.changes.get(&object.reference).filter(|_| diff);
+                cluster.extend(changes.into_iter().flatten().flat_map(field_change));
             }
             Step::Remove { object, .. } => cluster.push(format!("  {NOTE}-{NOTE:#} {object}")),
             Step::ApplyOnceRegistered(OnceRegistered::StatefulSet) => {
@@ -62,4 +67,17 @@ pub(super) fn text(preview: &Preview, context: &str) -> String {
     let wait = if waits { "Would wait until ACTIVE. " } else { "" };
     out.push(format!("{DIM}{wait}Nothing was changed.{DIM:#}"));
     out.join("\n")
+}
+
+/// A field and its values, one a line each: of what spans lines, its own.
+fn field_change(change: &FieldChange) -> Vec<String> {
+    let lines = |sign: &str, value: &Option<Value>| -> Vec<String> {
+        let Some(value) = value else { return Vec::new() };
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        text.lines().map(|line| format!("        {sign} {line}")).collect()
+    };
+    let mut out = vec![format!("      {}", change.field)];
+    out.extend(lines("-", &change.from));
+    out.extend(lines("+", &change.to));
+    out
 }

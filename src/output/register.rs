@@ -53,13 +53,15 @@ impl RegisterView {
     }
 
     /// A plan that is not executed.
-    pub fn preview(&self, preview: &Preview) {
+    pub fn preview(&self, preview: &Preview, diff: bool) {
         match self.console.format() {
             Format::Text => {
                 self.header(&preview.desired, &preview.observed, &preview.plan);
-                self.console.result(&super::plan::text(preview, &self.context));
+                self.console.result(&super::plan::text(preview, &self.context, diff));
             }
-            Format::Json | Format::Yaml => self.console.document(&document::plan(preview, &self.place())),
+            Format::Json | Format::Yaml => {
+                self.console.document(&document::plan(preview, &self.place(), diff));
+            }
         }
     }
 

@@ -10,11 +10,14 @@ use serde_json::Value;
 use super::desired::{Desired, cluster_arn};
 use super::observed::{
     Caller, ClusterFacts, Mark, NamespaceFacts, ObjectState, Observed, Registration, RoleSeen, Status,
+    settled,
 };
 use super::provider::{self, Traces};
 use super::request::RegisterRequest;
 use crate::error::{Code, Error};
-use crate::manifest::{self, ApiServer, Object, ObjectKind, ObjectRef, RegistrationMark};
+use crate::manifest::{
+    self, ApiServer, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, difference,
+};
 use crate::ports::{Cluster, Failure, FailureKind, Identity, Nodes, Registrations, Roles, ServerVersion};
 
 /// Everything that registering talks to.
@@ -89,7 +92,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
 
-    let (objects, obsolete, more_states, other_registration) = tokio::try_join!(
+    let ((objects, changes), obsolete, more_states, other_registration) = tokio::try_join!(
         object_states(ports, &desired, registration.as_ref(), live_set.is_some(), namespace_facts.as_ref()),
         obsolete(ports, &desired),
         // With fewer replicas than there are, a state that stays behind still proves whose the registration is.
@@ -119,6 +122,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
         foreign_stateful_set: live_set.as_ref().is_some_and(|set| !is_ours(set)),
         lease,
         objects,
+        changes,
         obsolete,
         unverified,
     };
@@ -211,6 +215,9 @@ pub fn mark_of(metadata: &Value) -> Option<Mark> {
     })
 }
 
+/// What would change in objects that differ.
+type Changes = BTreeMap<ObjectRef, Vec<FieldChange>>;
+
 /// Compares what is with what would be after applying. Without a registration nothing is known of the objects that name
 /// the activation but whether the agents exist.
 async fn object_states(
@@ -219,11 +226,11 @@ async fn object_states(
     registration: Option<&Registration>,
     set_exists: bool,
     namespace: Option<&NamespaceFacts>,
-) -> Result<BTreeMap<ObjectRef, ObjectState>, Error> {
+) -> Result<(BTreeMap<ObjectRef, ObjectState>, Changes), Error> {
     let mut states = BTreeMap::new();
     if namespace.is_some_and(|namespace| namespace.terminating) {
         // Nothing can be tried in a namespace that goes.
-        return Ok(states);
+        return Ok((states, Changes::new()));
     }
     let mut objects = desired.base_objects();
     match registration.and_then(|registration| Some((registration, registration.activation_id.as_deref()?))) {
@@ -249,8 +256,14 @@ async fn object_states(
         pull_secret_state(ports, desired),
     )?;
     states.extend(pull_secret);
-    states.extend(objects.into_iter().map(|object| object.reference).zip(seen));
-    Ok(states)
+    let mut changes = Changes::new();
+    for (object, (state, changed)) in objects.into_iter().zip(seen) {
+        if state == ObjectState::Differs {
+            changes.insert(object.reference.clone(), changed);
+        }
+        states.insert(object.reference, state);
+    }
+    Ok((states, changes))
 }
 
 /// The objects of ours that are no longer wanted.
@@ -283,12 +296,16 @@ async fn pull_secret_state(
     Ok(Some((object.reference, state)))
 }
 
-async fn object_state(ports: &Ports, object: &Object) -> Result<ObjectState, Error> {
+async fn object_state(ports: &Ports, object: &Object) -> Result<(ObjectState, Vec<FieldChange>), Error> {
     let (live, applied) = tokio::try_join!(
         failing(format!("read {}", object.reference), ports.cluster.read(&object.reference)),
         failing(format!("check {} by a dry run", object.reference), ports.cluster.dry_run(object)),
     )?;
-    Ok(ObjectState::of(live, applied))
+    let changed = match (&live, &applied) {
+        (Some(live), Some(applied)) => difference(&settled(live.clone()), &settled(applied.clone())),
+        _ => Vec::new(),
+    };
+    Ok((ObjectState::of(live, applied), changed))
 }
 
 /// The registration that the namespace names, if that is not the requested one and it still exists.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::provider::Detected;
-use crate::manifest::{ApiServer, ObjectKind, ObjectRef, Taint};
+use crate::manifest::{ApiServer, FieldChange, ObjectKind, ObjectRef, Taint};
 
 /// Who is calling AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,7 +220,7 @@ impl ObjectState {
 }
 
 /// An object without what every write changes.
-fn settled(mut object: Value) -> Value {
+pub(super) fn settled(mut object: Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in ["managedFields", "resourceVersion", "generation"] {
             metadata.remove(field);
@@ -260,6 +260,8 @@ pub struct Observed {
     pub lease: Option<LeaseFacts>,
     /// How each desired object stands. Those of an unknown activation are not in it.
     pub objects: BTreeMap<ObjectRef, ObjectState>,
+    /// What applying would change in the objects that differ. Never those of a Secret.
+    pub changes: BTreeMap<ObjectRef, Vec<FieldChange>>,
     /// Objects of ours that are no longer wanted, each with its UID.
     pub obsolete: Vec<(ObjectRef, String)>,
     /// What could not be verified, to be said.

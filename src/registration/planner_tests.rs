@@ -81,6 +81,7 @@ fn fresh() -> Observed {
         foreign_stateful_set: false,
         lease: None,
         objects: BTreeMap::new(),
+        changes: BTreeMap::new(),
         obsolete: Vec::new(),
         unverified: Vec::new(),
     }

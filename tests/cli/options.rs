@@ -272,3 +272,46 @@ async fn a_pipeline_can_tell_a_pending_change_by_the_exit_code() {
         .await
         .expect_error("EKSC0416", 3);
 }
+
+#[tokio::test]
+async fn a_diff_shows_each_field_and_no_secret() {
+    let scene = Scene::new().await;
+    scene.register(&["--diff"]).await.expect(2).says(&["--dry-run"]);
+    let config =
+        json!({ "auths": { PRIVATE_REGISTRY: { "username": PULL_USER, "password": PULL_PASSWORD } } });
+    let file = scene.home_file("pull.json", &config.to_string());
+    scene.register(&["--pull-secret-file", file.to_str().unwrap()]).await.expect(0);
+    let maps: Api<ConfigMap> = Api::namespaced(scene.client().await, NAMESPACE);
+    let patch = json!({ "data": { "seelog.xml": "changed" } });
+    maps.patch("eks-connector-agent", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    let other = config.to_string().replace(PULL_PASSWORD, "another-password");
+    scene.home_file("pull.json", &other);
+
+    let options = ["--dry-run", "--diff", "--replicas", "1", "--pull-secret-file", file.to_str().unwrap()];
+    let run = scene.register(&options).await.expect(0);
+    for line in [
+        "      data[seelog.xml]\n        - changed\n        + <seelog",
+        "      spec.replicas\n        - 2\n        + 1",
+    ] {
+        assert!(run.stdout.contains(line), "{line}:\n{}", run.stdout);
+    }
+    assert!(run.stdout.contains("~ Secret eks-connector/eks-connector-pull"), "{}", run.stdout);
+    let document: Vec<&str> = options.into_iter().chain(["-o", "json"]).collect();
+    let document = scene.register(&document).await.expect(0);
+    let plan = document.json();
+    let diff = |kind: &str| {
+        let steps = plan["steps"].as_array().unwrap();
+        steps.iter().find(|step| step["object"]["kind"] == kind).unwrap()["diff"].clone()
+    };
+    assert_eq!(diff("StatefulSet"), json!([{ "field": "spec.replicas", "from": 2, "to": 1 }]));
+    assert_eq!(diff("Secret"), json!(null));
+    for text in [&run.stdout, &document.stdout] {
+        let hidden = [
+            PULL_PASSWORD,
+            "another-password",
+            &STANDARD.encode(&other),
+            &STANDARD.encode(config.to_string()),
+        ];
+        assert!(hidden.iter().all(|secret| !text.contains(secret)), "{text}");
+    }
+}

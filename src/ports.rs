@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
-use crate::manifest::{Object, ObjectRef};
+use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret};
 use crate::registration::activation::Activation;
 use crate::registration::observed::{
-    ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, Registration, Role,
+    ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, ObjectState, Registration, Role,
 };
 use crate::registration::provider::Provider;
 
@@ -180,6 +181,8 @@ pub trait Cluster: Send + Sync {
     fn nodes(&self) -> Reply<'_, Nodes>;
     /// The names of the API groups.
     fn api_groups(&self) -> Reply<'_, Vec<String>>;
+    /// Where pods reach the API server (the Service `kubernetes`).
+    fn api_server(&self) -> Reply<'_, ApiServer>;
     /// A live object. Not for Secrets.
     fn read<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>>;
     /// What the object would be after applying it; `None` if its namespace does not exist.
@@ -194,8 +197,14 @@ pub trait Cluster: Send + Sync {
     fn keep_activation<'a>(&'a self, object: &'a Object, activation: &'a Activation) -> Reply<'a, Applied>;
     /// Puts a mark in place of the code, in the Secret as it was seen; a change in between is a `Conflict`.
     fn spend_activation<'a>(&'a self, namespace: &'a str, seen: &'a str) -> Reply<'a, ()>;
-    /// The activation that the state of each of the replicas belongs to, by ordinal. Reads nothing else of them.
-    fn states<'a>(&'a self, namespace: &'a str, replicas: u32) -> Reply<'a, BTreeMap<u32, String>>;
+    /// How the Secret with credentials for a registry stands, `object` being that Secret without them.
+    fn pull_secret_state<'a>(&'a self, object: &'a Object, secret: &'a PullSecret) -> Reply<'a, ObjectState>;
+    /// Applies the Secret with credentials for a registry.
+    fn keep_pull_secret<'a>(&'a self, object: &'a Object, secret: &'a PullSecret) -> Reply<'a, Applied>;
+    /// The metadata of a Secret, as an object that has nothing else.
+    fn secret_metadata<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>>;
+    /// The activation that the state of each of these replicas belongs to, by ordinal. Reads nothing else of them.
+    fn states<'a>(&'a self, namespace: &'a str, ordinals: Range<u32>) -> Reply<'a, BTreeMap<u32, String>>;
     /// The Lease.
     fn lease<'a>(&'a self, namespace: &'a str) -> Reply<'a, Option<LeaseFacts>>;
     /// Takes the Lease as it was seen and keeps renewing it; somebody else's change in between is a `Conflict`.

@@ -17,6 +17,9 @@ use crate::registration::observe::Ports;
 use crate::registration::register::{preview, register};
 use crate::{aws, kubernetes};
 
+/// The exit code of a dry run that found something to change, where `--detailed-exitcode` asks for it.
+const CHANGES_PENDING: u8 = 7;
+
 /// Runs. Help, versions and explanations touch no network, no SDK client and no kubeconfig.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
@@ -26,11 +29,14 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let console = Console::new(&cli.global);
     let ended = match &cli.command {
-        Command::Explain(explain) => explain.code().map(|code| console.page(code)),
+        Command::Explain(explain) => explain.code().map(|code| {
+            console.page(code);
+            ExitCode::SUCCESS
+        }),
         Command::Register(args) => in_runtime(&console, run_register(&console, &cli.global, args)),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             console.error(&error);
             ExitCode::from(error.exit_code())
@@ -86,7 +92,10 @@ fn wanted_format(arguments: &[OsString]) -> Option<Format> {
     asked_for.or_else(|| environment::output_format().as_deref().and_then(named))
 }
 
-fn in_runtime(console: &Console, work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+fn in_runtime(
+    console: &Console,
+    work: impl Future<Output = Result<ExitCode, Error>>,
+) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| {
         Error::failed(Code::INTERNAL, "the asynchronous runtime could not be started").with_source(error)
@@ -98,7 +107,11 @@ fn in_runtime(console: &Console, work: impl Future<Output = Result<(), Error>>) 
     ended
 }
 
-async fn run_register(console: &Console, global: &GlobalArgs, args: &RegisterArgs) -> Result<(), Error> {
+async fn run_register(
+    console: &Console,
+    global: &GlobalArgs,
+    args: &RegisterArgs,
+) -> Result<ExitCode, Error> {
     let request = args.request()?;
     let (aws_settings, cluster_settings) = (global.aws(), global.cluster());
     let (aws, cluster) =
@@ -114,7 +127,8 @@ async fn run_register(console: &Console, global: &GlobalArgs, args: &RegisterArg
     if args.dry_run {
         let preview = preview(&ports, &request).await?;
         view.preview(&preview);
-        return Ok(());
+        let pending = args.detailed_exitcode && preview.changes_something();
+        return Ok(if pending { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS });
     }
     let stop = Stop::default();
     let mut twice = listen(&stop, &view)?;
@@ -123,7 +137,7 @@ async fn run_register(console: &Console, global: &GlobalArgs, args: &RegisterArg
         ended = work => {
             view.end(ended.is_ok());
             view.registered(&ended?);
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         _ = &mut twice => Err(view.ended_at_once()),
     }

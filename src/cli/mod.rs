@@ -3,6 +3,7 @@
 mod explain;
 mod global;
 mod register;
+mod workload;
 
 use clap::{Parser, Subcommand};
 
@@ -38,7 +39,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Register the cluster of a kubeconfig context with Amazon EKS and wait until it is ACTIVE
-    Register(RegisterArgs),
+    Register(Box<RegisterArgs>),
     /// Explain an error code, offline
     Explain(ExplainArgs),
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::global::{HOW_LONG, OUTPUT, duration};
+use super::workload::WorkloadArgs;
 use crate::error::Error;
 use crate::registration::name::{ClusterName, check_namespace, check_role_name, parse_tags, role_name_of};
 use crate::registration::provider::Provider;
@@ -60,6 +61,8 @@ pub struct RegisterArgs {
     /// Tag of the registration (repeatable)
     #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = WHAT)]
     tags: Vec<String>,
+    #[command(flatten)]
+    workload: WorkloadArgs,
     /// Do not wait until ACTIVE
     #[arg(long, conflicts_with = "wait_timeout", help_heading = HOW_LONG)]
     no_wait: bool,
@@ -75,6 +78,9 @@ pub struct RegisterArgs {
     /// Show what would be changed, and change nothing
     #[arg(long, help_heading = OUTPUT)]
     pub dry_run: bool,
+    /// End a dry run with exit code 7 if something would be changed
+    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
+    pub detailed_exitcode: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +122,7 @@ impl RegisterArgs {
             },
             role,
             tags: parse_tags(&self.tags)?,
+            workload: self.workload.workload()?,
             wait: (!self.no_wait).then_some(self.wait_timeout),
         })
     }

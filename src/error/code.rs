@@ -67,6 +67,14 @@ codes! {
     UNKNOWN_CODE = "0106";
     /// The command line could not be understood.
     COMMAND_LINE = "0107";
+    /// A reference to an image or to a registry is malformed.
+    INVALID_IMAGE = "0108";
+    /// A file that an option names cannot be used.
+    INVALID_FILE = "0109";
+    /// A node selector or a toleration is malformed.
+    INVALID_PLACEMENT = "0110";
+    /// A proxy or an exception from it is malformed.
+    INVALID_PROXY = "0111";
 
     /// No Region is configured.
     NO_REGION = "0201";
@@ -144,6 +152,8 @@ codes! {
     INTERRUPTED = "0414";
     /// The registration was removed while it was awaited.
     REGISTRATION_GONE = "0415";
+    /// More agents are wanted than have a state, and the code is used up.
+    AGENTS_WITHOUT_STATE = "0416";
 
     /// No node can run the agent.
     NO_SUITABLE_NODE = "0501";

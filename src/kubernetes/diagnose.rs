@@ -130,9 +130,16 @@ fn event_of(events: &[Event], kind: &str, name: &str, reason: &str) -> Option<St
             about.kind.as_deref() == Some(kind)
                 && about.name.as_deref() == Some(name)
                 && event.reason.as_deref() == Some(reason)
+                && !event.message.as_deref().is_some_and(repeats_a_state)
         })
         .max_by_key(|event| event.last_timestamp.clone())
         .and_then(|event| event.message.clone())
+}
+
+/// A kubelet reports a failed pull three times under one reason: the cause, then `Error: ErrImagePull` and, once it waits,
+/// `Error: ImagePullBackOff`, which is the container's state and no cause.
+fn repeats_a_state(message: &str) -> bool {
+    message.strip_prefix("Error: ").is_some_and(|state| state.chars().all(|c| c.is_ascii_alphabetic()))
 }
 
 /// `F1122 10:00:00.000000       1 init.go:44] cause` says `cause` (klog's header ends with `] `).

@@ -1,6 +1,7 @@
 //! The cluster's port.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
@@ -9,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::api::{Answer, Content, operation};
 use super::client::Connected;
-use crate::manifest::{Object, ObjectRef};
+use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret, Taint};
 use crate::ports::{
     AgentState, Applied, Cluster, Failure, FailureKind, HeldLease, LiveObject, Nodes, Reply, ServerVersion,
     Side,
 };
 use crate::registration::activation::Activation;
-use crate::registration::observed::{ActivationSecretFacts, Intent, LeaseFacts, NodeFacts};
+use crate::registration::observed::{ActivationSecretFacts, Intent, LeaseFacts, NodeFacts, ObjectState};
 
 /// The field manager of everything but the activation's value.
 const MANAGER: &str = "eksconnect";
@@ -26,14 +27,8 @@ pub(super) const ACTIVATION_MANAGER: &str = "eksconnect-activation";
 /// Nodes a page: large clusters are read in several requests, most in one.
 const NODES_A_PAGE: u32 = 500;
 
-/// Whether the agents tolerate a taint (templates/connector/stateful-set.yaml).
-fn is_tolerated(key: &str, effect: &str) -> bool {
-    match key {
-        "CriticalAddonsOnly" => true,
-        "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master" => effect == "NoSchedule",
-        _ => false,
-    }
-}
+/// As RBAC calls it.
+const GET_SERVICE: &str = "get services in namespace default";
 
 /// The cluster's adapter.
 #[derive(Clone)]
@@ -58,7 +53,7 @@ pub(super) fn applied(answer: &Answer) -> Result<Applied, Failure> {
 }
 
 impl Connected {
-    async fn apply_object(&self, object: &Object, dry_run: bool) -> Result<Answer, Failure> {
+    pub(super) async fn apply_object(&self, object: &Object, dry_run: bool) -> Result<Answer, Failure> {
         let dry_run = if dry_run { "&dryRun=All" } else { "" };
         let path = format!("{}?fieldManager={MANAGER}&force=true{dry_run}", object.reference.path());
         let content = Some(Content::apply(&object.body));
@@ -109,21 +104,27 @@ impl Connected {
 fn node_facts(node: &Value) -> NodeFacts {
     let info = &node["status"]["nodeInfo"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let unschedulable = node["spec"]["unschedulable"] == true;
-    let taint = node["spec"]["taints"].as_array().into_iter().flatten().find(|taint| {
-        let effect = taint["effect"].as_str().unwrap_or_default();
-        let key = taint["key"].as_str().unwrap_or_default();
-        matches!(effect, "NoSchedule" | "NoExecute") && !is_tolerated(key, effect)
-    });
     NodeFacts {
         name: text(&node["metadata"]["name"]),
         os: text(&info["operatingSystem"]),
         arch: text(&info["architecture"]),
-        obstacle: match (unschedulable, taint) {
-            (true, _) => Some("cordoned".to_owned()),
-            (false, Some(taint)) => Some(format!("tainted {}", text(&taint["key"]))),
-            (false, None) => None,
-        },
+        labels: node["metadata"]["labels"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect(),
+        taints: node["spec"]["taints"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|taint| Taint {
+                key: text(&taint["key"]),
+                value: text(&taint["value"]),
+                effect: text(&taint["effect"]),
+            })
+            .collect(),
+        cordoned: node["spec"]["unschedulable"] == true,
     }
 }
 
@@ -176,6 +177,19 @@ impl Cluster for KubernetesCluster {
         })
     }
 
+    fn api_server(&self) -> Reply<'_, ApiServer> {
+        Box::pin(async {
+            let path = "/api/v1/namespaces/default/services/kubernetes";
+            let service = self.connected.call(GET_SERVICE, Method::GET, path, None).await?.json()?;
+            let addresses = service["spec"]["clusterIPs"].as_array().into_iter().flatten();
+            let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+            Ok(ApiServer {
+                addresses: addresses.filter_map(|address| address.as_str().map(str::to_owned)).collect(),
+                ports: ports.filter_map(|port| u16::try_from(port["targetPort"].as_u64()?).ok()).collect(),
+            })
+        })
+    }
+
     fn read<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>> {
         Box::pin(async move {
             match self.connected.get(&operation("get", object), &object.path()).await? {
@@ -215,8 +229,20 @@ impl Cluster for KubernetesCluster {
         Box::pin(self.connected.spend_activation(namespace, seen))
     }
 
-    fn states<'a>(&'a self, namespace: &'a str, replicas: u32) -> Reply<'a, BTreeMap<u32, String>> {
-        Box::pin(self.connected.read_states(namespace, replicas))
+    fn pull_secret_state<'a>(&'a self, object: &'a Object, secret: &'a PullSecret) -> Reply<'a, ObjectState> {
+        Box::pin(self.connected.read_pull_secret(object, secret))
+    }
+
+    fn keep_pull_secret<'a>(&'a self, object: &'a Object, secret: &'a PullSecret) -> Reply<'a, Applied> {
+        Box::pin(async move { applied(&self.connected.write_pull_secret(object, secret, false).await?) })
+    }
+
+    fn secret_metadata<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>> {
+        Box::pin(self.connected.read_secret_metadata(object))
+    }
+
+    fn states<'a>(&'a self, namespace: &'a str, ordinals: Range<u32>) -> Reply<'a, BTreeMap<u32, String>> {
+        Box::pin(self.connected.read_states(namespace, ordinals))
     }
 
     fn lease<'a>(&'a self, namespace: &'a str) -> Reply<'a, Option<LeaseFacts>> {
@@ -250,17 +276,5 @@ mod tests {
         for (text, minor) in [("36", Some(36)), ("27+", Some(27)), ("", None), ("x", None)] {
             assert_eq!(minor_of(&json!({ "minor": text })), minor, "{text}");
         }
-    }
-
-    #[test]
-    fn nodes_that_the_agents_cannot_use() {
-        let node = |spec: Value| node_facts(&json!({ "metadata": { "name": "n" }, "spec": spec })).obstacle;
-        let taint = |key: &str, effect: &str| json!({ "taints": [{ "key": key, "effect": effect }] });
-        assert_eq!(node(json!({})), None);
-        assert_eq!(node(taint("node-role.kubernetes.io/control-plane", "NoSchedule")), None);
-        assert!(node(taint("node-role.kubernetes.io/control-plane", "NoExecute")).is_some());
-        assert_eq!(node(taint("gpu", "PreferNoSchedule")), None);
-        assert_eq!(node(taint("gpu", "NoSchedule")).as_deref(), Some("tainted gpu"));
-        assert_eq!(node(json!({ "unschedulable": true })).as_deref(), Some("cordoned"));
     }
 }

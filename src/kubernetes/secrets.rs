@@ -1,6 +1,7 @@
 //! The one place that touches Secrets. It yields ids; the activation code passes through it in one direction only.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,14 +10,14 @@ use http::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::api::{Content, operation};
+use super::api::{Answer, Content, operation};
 use super::client::Connected;
 use super::port::{ACTIVATION_MANAGER, applied};
-use crate::manifest::{self, ACTIVATION_SECRET, Object, ObjectKind, ObjectRef};
-use crate::ports::{Applied, Failure};
+use crate::manifest::{self, ACTIVATION_SECRET, Object, ObjectKind, ObjectRef, PullSecret};
+use crate::ports::{Applied, Failure, FailureKind};
 use crate::registration::activation::Activation;
 use crate::registration::observe::mark_of;
-use crate::registration::observed::ActivationSecretFacts;
+use crate::registration::observed::{ActivationSecretFacts, ObjectState};
 
 fn secret(namespace: &str, name: &str) -> ObjectRef {
     ObjectRef::new(ObjectKind::Secret, namespace, name)
@@ -70,13 +71,49 @@ impl Connected {
             .map(drop)
     }
 
+    /// Compares the credentials without letting them out.
+    pub(super) async fn read_pull_secret(
+        &self,
+        object: &Object,
+        secret: &PullSecret,
+    ) -> Result<ObjectState, Failure> {
+        let read = async { self.get(&operation("get", &object.reference), &object.reference.path()).await };
+        let try_out = async {
+            match self.write_pull_secret(object, secret, true).await {
+                Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+                answer => answer.map(Some),
+            }
+        };
+        let (live, applied) = tokio::try_join!(read, try_out)?;
+        let json = |answer: Option<Answer>| answer.map(|answer| answer.json()).transpose();
+        Ok(ObjectState::of(json(live)?, json(applied)?))
+    }
+
+    pub(super) async fn write_pull_secret(
+        &self,
+        object: &Object,
+        secret: &PullSecret,
+        dry_run: bool,
+    ) -> Result<Answer, Failure> {
+        let mut body = object.body.clone();
+        body["data"] = json!({ ".dockerconfigjson": STANDARD.encode(secret.expose()) });
+        self.apply_object(&Object { reference: object.reference.clone(), body }, dry_run).await
+    }
+
+    pub(super) async fn read_secret_metadata(&self, object: &ObjectRef) -> Result<Option<Value>, Failure> {
+        let Some(answer) = self.get(&operation("get", object), &object.path()).await? else {
+            return Ok(None);
+        };
+        Ok(Some(json!({ "metadata": answer.json()?["metadata"] })))
+    }
+
     /// State Secrets hold a private key; of each only `connector-config` is looked at, and of that the activation's id.
     pub(super) async fn read_states(
         &self,
         namespace: &str,
-        replicas: u32,
+        ordinals: Range<u32>,
     ) -> Result<BTreeMap<u32, String>, Failure> {
-        let reads = (0..replicas).map(|ordinal| async move {
+        let reads = ordinals.map(|ordinal| async move {
             let secret = secret(namespace, &manifest::state_secret(ordinal));
             let Some(answer) = self.get(&operation("get", &secret), &secret.path()).await? else {
                 return Ok(None);

@@ -3,15 +3,15 @@
 
 use jiff::Timestamp;
 use k8s_openapi::Resource;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, PodSpec, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, Subject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::network_policy::network_policy;
+use super::workload::{ApiServer, Workload};
 use super::{Object, ObjectKind, ObjectRef};
 
 /// Name of the StatefulSet, as of the official manifest.
@@ -19,6 +19,12 @@ pub const STATEFUL_SET: &str = "eks-connector";
 
 /// Name of the Secret that holds the activation code under the key `code`, as of the official manifest.
 pub const ACTIVATION_SECRET: &str = "eks-connector-activation-config";
+
+/// Name of the Secret with credentials for the images' registry.
+pub(super) const PULL_SECRET: &str = "eks-connector-pull";
+
+/// Name of the ConfigMap with certificates that the agents trust too.
+pub(super) const PROXY_CA: &str = "eks-connector-proxy-ca";
 
 /// Where the official manifest installs the connector.
 pub const DEFAULT_NAMESPACE: &str = "eks-connector";
@@ -34,10 +40,12 @@ pub struct Settings {
     pub namespace: String,
     /// The Region that the agent registers in.
     pub region: String,
-    /// How many agents.
-    pub replicas: u32,
     /// The API server's minor version (1.x).
     pub server_minor: u32,
+    /// Where pods reach the API server; known where the workload depends on it.
+    pub api_server: ApiServer,
+    /// What the user chose about the agents.
+    pub workload: Workload,
 }
 
 /// The namespace, saying whose it is once that is known.
@@ -82,7 +90,7 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
     let account: ServiceAccount = template(include_str!("../../templates/connector/service-account.yaml"));
     let mut state_role: Role = template(include_str!("../../templates/connector/state-role.yaml"));
     for rule in state_role.rules.iter_mut().flatten().filter(|rule| rule.resource_names.is_some()) {
-        rule.resource_names = Some((0..settings.replicas).map(state_secret).collect());
+        rule.resource_names = Some((0..settings.workload.replicas).map(state_secret).collect());
     }
     let mut state_binding: RoleBinding =
         template(include_str!("../../templates/connector/state-role-binding.yaml"));
@@ -104,7 +112,6 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
         version_binding.role_ref.name.push_str(&settings.namespace);
     }
     let config: ConfigMap = template(include_str!("../../templates/connector/agent-config-map.yaml"));
-    let network: NetworkPolicy = template(include_str!("../../templates/connector/network-policy.yaml"));
 
     let mut objects = vec![
         object(ObjectKind::ServiceAccount, settings, &account),
@@ -113,10 +120,15 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
         object(ObjectKind::ClusterRole, settings, &version_role),
         object(ObjectKind::ClusterRoleBinding, settings, &version_binding),
         object(ObjectKind::ConfigMap, settings, &config),
-        object(ObjectKind::NetworkPolicy, settings, &network),
     ];
+    objects.extend(network_policy(settings));
+    if let Some(authorities) = &settings.workload.proxy.authorities {
+        let mut map: ConfigMap = template(include_str!("../../templates/connector/proxy-ca-config-map.yaml"));
+        map.data.get_or_insert_default().insert("ca.crt".to_owned(), authorities.clone());
+        objects.push(object(ObjectKind::ConfigMap, settings, &map));
+    }
     // With one replica a budget of one would block nothing, and with none unavailable it would block every drain.
-    if settings.replicas > 1 {
+    if settings.workload.replicas > 1 {
         let mut budget: PodDisruptionBudget =
             template(include_str!("../../templates/connector/pod-disruption-budget.yaml"));
         if let Some(spec) =
@@ -129,28 +141,16 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
     objects
 }
 
-/// The agents. The activation's id is part of the pod template: another activation rolls out new pods.
-pub fn stateful_set(settings: &Settings, activation_id: &str) -> Object {
-    let mut set: StatefulSet = template(include_str!("../../templates/connector/stateful-set.yaml"));
-    if let Some(spec) = set.spec.as_mut() {
-        spec.replicas = Some(i32::try_from(settings.replicas).unwrap_or(i32::MAX));
-        if let Some(pod) = spec.template.spec.as_mut() {
-            for container in containers(pod) {
-                for variable in container.env.iter_mut().flatten() {
-                    match variable.name.as_str() {
-                        "EKS_ACTIVATION_ID" => variable.value = Some(activation_id.to_owned()),
-                        "EKS_AGENT_REGION" => variable.value = Some(settings.region.clone()),
-                        _ => {}
-                    }
-                }
-            }
-        }
-    }
-    object(ObjectKind::StatefulSet, settings, &set)
-}
-
-fn containers(pod: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
-    pod.init_containers.iter_mut().flatten().chain(&mut pod.containers)
+/// The objects that are there for some choices and not for others. One that is ours and no longer wanted is deleted.
+pub fn optional_objects(namespace: &str) -> Vec<ObjectRef> {
+    [
+        (ObjectKind::PodDisruptionBudget, STATEFUL_SET),
+        (ObjectKind::NetworkPolicy, STATEFUL_SET),
+        (ObjectKind::Secret, PULL_SECRET),
+        (ObjectKind::ConfigMap, PROXY_CA),
+    ]
+    .map(|(kind, name)| ObjectRef::new(kind, namespace, name))
+    .into()
 }
 
 /// The activation Secret without its value: the adapter that may see the code adds that.
@@ -163,6 +163,18 @@ pub fn activation_secret(settings: &Settings, mark: &RegistrationMark<'_>) -> Ob
         "type": "Opaque",
     });
     labelled(Object { reference, body }).with_metadata("annotations", &mark.annotations())
+}
+
+/// The Secret with credentials for the images' registry, without them: the adapter that may see them adds them.
+pub fn pull_secret(settings: &Settings) -> Object {
+    let reference = ObjectRef::new(ObjectKind::Secret, &settings.namespace, PULL_SECRET);
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": PULL_SECRET, "namespace": settings.namespace },
+        "type": "kubernetes.io/dockerconfigjson",
+    });
+    labelled(Object { reference, body })
 }
 
 /// What stands in the activation Secret in place of a code that every replica has used. Not a code: EKS' codes have at
@@ -193,7 +205,7 @@ fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Settings) {
     clippy::expect_used,
     reason = "the templates are part of the binary, and a test renders every one of them"
 )]
-fn template<T: DeserializeOwned>(yaml: &str) -> T {
+pub(super) fn template<T: DeserializeOwned>(yaml: &str) -> T {
     let value: Value = serde_yaml::from_str(yaml).expect("an embedded template is YAML");
     serde_json::from_value(value).expect("an embedded template is an object of its kind")
 }
@@ -202,7 +214,7 @@ fn template<T: DeserializeOwned>(yaml: &str) -> T {
     clippy::expect_used,
     reason = "Kubernetes' types serialise to JSON, and a test renders every object"
 )]
-fn object<T: Resource + Serialize>(kind: ObjectKind, settings: &Settings, typed: &T) -> Object {
+pub(super) fn object<T: Resource + Serialize>(kind: ObjectKind, settings: &Settings, typed: &T) -> Object {
     let mut body = serde_json::to_value(typed).expect("a Kubernetes object serialises");
     let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let reference = ObjectRef::new(kind, &settings.namespace, &name);
@@ -221,10 +233,21 @@ fn labelled(object: Object) -> Object {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stateful_set::stateful_set;
     use super::*;
 
     fn settings() -> Settings {
-        Settings { namespace: "elsewhere".into(), region: "eu-west-1".into(), replicas: 2, server_minor: 36 }
+        Settings {
+            namespace: "elsewhere".into(),
+            region: "eu-west-1".into(),
+            server_minor: 36,
+            api_server: ApiServer::default(),
+            workload: Workload::default(),
+        }
+    }
+
+    fn with_replicas(replicas: u32) -> Settings {
+        Settings { workload: Workload { replicas, ..Workload::default() }, ..settings() }
     }
 
     fn all(settings: &Settings) -> Vec<Object> {
@@ -277,7 +300,7 @@ mod tests {
     #[test]
     fn the_state_role_names_exactly_the_replicas_secrets() {
         for replicas in [1, 2, 5] {
-            let objects = base_objects(&Settings { replicas, ..settings() });
+            let objects = base_objects(&with_replicas(replicas));
             let role = objects.iter().find(|object| object.reference.kind == ObjectKind::Role).unwrap();
             let names: Vec<_> = (0..replicas).map(state_secret).collect();
             assert_eq!(role.body["rules"][0]["resourceNames"], json!(names));
@@ -292,7 +315,7 @@ mod tests {
                 .into_iter()
                 .find(|object| object.reference.kind == ObjectKind::PodDisruptionBudget)
         };
-        assert!(budget(&Settings { replicas: 1, ..settings() }).is_none());
+        assert!(budget(&with_replicas(1)).is_none());
         let new = budget(&settings()).unwrap();
         assert_eq!(new.body["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
         let old = budget(&Settings { server_minor: 25, ..settings() }).unwrap();

@@ -101,7 +101,7 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>) -> Value {
         "server": place.server,
         "registration": desired.arn,
         "provider": desired.provider.as_str(),
-        "changes": preview.plan.plan.iter().any(|(_, planned)| planned.step.is_write()),
+        "changes": preview.changes_something(),
         "steps": steps,
         "notes": preview.plan.notes,
         "unverified": observed.unverified,

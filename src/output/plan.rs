@@ -25,13 +25,14 @@ pub(super) fn text(preview: &Preview, context: &str) -> String {
             }
             Step::Discard { name } => account.push(format!("  {NOTE}-{NOTE:#} registration {name}")),
             Step::Register(new) => account.push(add(format!("registration {} ({})", new.name, new.provider))),
-            Step::Apply(object) => {
+            Step::Apply(object) | Step::ApplyPullSecret(object) => {
                 let line = object.reference.to_string();
                 cluster.push(match observed.state_of(&object.reference) {
                     ObjectState::Differs => change(line),
                     ObjectState::Absent | ObjectState::Same => add(line),
                 });
             }
+            Step::Remove { object, .. } => cluster.push(format!("  {NOTE}-{NOTE:#} {object}")),
             Step::ApplyOnceRegistered(OnceRegistered::StatefulSet) => {
                 let line = format!("StatefulSet {}/eks-connector", desired.settings.namespace);
                 cluster.push(if observed.has_agents() { change(line) } else { add(line) });

@@ -6,10 +6,7 @@ use super::name::{ClusterName, partition};
 use super::observed::{Caller, ClusterFacts, NamespaceFacts};
 use super::provider::Provider;
 use super::request::{CLUSTER_UID_TAG, MANAGED_TAG, RegisterRequest, RoleChoice};
-use crate::manifest::{self, Object, RegistrationMark, Settings};
-
-/// Replicas unless the user says otherwise, as of the official manifest.
-const REPLICAS: u32 = 2;
+use crate::manifest::{self, Object, ObjectRef, RegistrationMark, Settings};
 
 /// The wanted state.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,8 +51,9 @@ impl Desired {
             settings: Settings {
                 namespace: request.namespace.clone(),
                 region: region.to_owned(),
-                replicas: REPLICAS,
                 server_minor: cluster.minor,
+                api_server: cluster.api_server.clone(),
+                workload: request.workload.clone(),
             },
             foreign_namespace: namespace.is_some_and(|namespace| !namespace.ours),
             wait: request.wait.is_some(),
@@ -76,6 +74,24 @@ impl Desired {
     /// The objects that need no registration.
     pub fn base_objects(&self) -> Vec<Object> {
         manifest::base_objects(&self.settings)
+    }
+
+    /// The objects that other choices would have, and this one has not.
+    pub fn unwanted(&self) -> Vec<ObjectRef> {
+        let wanted: Vec<Object> = self.base_objects().into_iter().chain(self.pull_secret()).collect();
+        let mut unwanted = manifest::optional_objects(&self.settings.namespace);
+        unwanted.retain(|object| !wanted.iter().any(|wanted| wanted.reference == *object));
+        unwanted
+    }
+
+    /// The Secret with the credentials for the images' registry, without them.
+    pub fn pull_secret(&self) -> Option<Object> {
+        self.settings.workload.pull_secret.as_ref().map(|_| manifest::pull_secret(&self.settings))
+    }
+
+    /// How many agents there are to be.
+    pub fn replicas(&self) -> u32 {
+        self.settings.workload.replicas
     }
 
     /// The agents of an activation.

@@ -14,7 +14,7 @@ use super::observed::{
 use super::provider::{self, Traces};
 use super::request::RegisterRequest;
 use crate::error::{Code, Error};
-use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
+use crate::manifest::{self, ApiServer, Object, ObjectKind, ObjectRef, RegistrationMark};
 use crate::ports::{Cluster, Failure, FailureKind, Identity, Nodes, Registrations, Roles, ServerVersion};
 
 /// Everything that registering talks to.
@@ -61,6 +61,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             failing("read the namespace kube-system", cluster.uid()),
             async { Ok(cluster.nodes().await) },
             async { Ok(cluster.api_groups().await) },
+            api_server(ports, request),
         )
     };
     let connector = async {
@@ -68,27 +69,37 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             failing(format!("read the namespace {namespace}"), cluster.read(&namespace_ref)),
             failing(format!("read {set_ref}"), cluster.read(&set_ref)),
             failing("read the activation Secret", cluster.activation_secret(namespace)),
-            failing("read the agents' state Secrets", cluster.states(namespace, 2)),
+            failing(
+                "read the agents' state Secrets",
+                cluster.states(namespace, 0..request.workload.replicas)
+            ),
             failing("read the Lease of eksconnect", cluster.lease(namespace)),
         )
     };
     let (
         (caller, role, linked, registration),
-        (version, uid, nodes, groups),
-        (live_namespace, live_set, activation_secret, states, lease),
+        (version, uid, nodes, groups, api_server),
+        (live_namespace, live_set, activation_secret, mut states, lease),
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
     let nodes = aid(nodes, "nodes could not be listed", &mut unverified)?;
     let groups = aid(groups, "API groups could not be listed", &mut unverified)?.unwrap_or_default();
-    let cluster_facts = cluster_facts(version, uid, nodes, groups);
+    let cluster_facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
 
-    let (objects, other_registration) = tokio::try_join!(
+    let (objects, obsolete, more_states, other_registration) = tokio::try_join!(
         object_states(ports, &desired, registration.as_ref(), live_set.is_some(), namespace_facts.as_ref()),
+        obsolete(ports, &desired),
+        // With fewer replicas than there are, a state that stays behind still proves whose the registration is.
+        failing(
+            "read the agents' state Secrets",
+            cluster.states(namespace, desired.replicas()..live_set.as_ref().map_or(0, replicas_of)),
+        ),
         other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
     )?;
+    states.extend(more_states);
     let observed = Observed {
         now: Timestamp::now(),
         region: ports.region.clone(),
@@ -108,6 +119,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
         foreign_stateful_set: live_set.as_ref().is_some_and(|set| !is_ours(set)),
         lease,
         objects,
+        obsolete,
         unverified,
     };
     Ok((desired, observed))
@@ -130,6 +142,14 @@ fn aid<T>(answer: Result<T, Failure>, what: &str, unverified: &mut Vec<String>) 
         }
         Err(failure) => Err(failure.into_error(&format!("look around: {what}"))),
     }
+}
+
+/// Where pods reach the API server. It must not be looked for behind a proxy, nor be cut off by a policy.
+async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<ApiServer, Error> {
+    if !request.workload.needs_api_server() {
+        return Ok(ApiServer::default());
+    }
+    failing("read the API server's service address", ports.cluster.api_server()).await
 }
 
 fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
@@ -159,8 +179,13 @@ fn cluster_facts(
         version: version.text,
         minor: version.minor,
         nodes: readable.then_some(nodes.nodes),
+        api_server: ApiServer::default(),
         provider: provider::detect(&traces),
     }
+}
+
+fn replicas_of(set: &Value) -> u32 {
+    set["spec"]["replicas"].as_u64().and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0)
 }
 
 fn is_ours(live: &Value) -> bool {
@@ -219,9 +244,43 @@ async fn object_states(
         // What would be in it is absent, and the server would wait a little for the namespace to appear.
         objects.retain(|object| object.reference.kind.is_cluster_scoped());
     }
-    let seen = try_join_all(objects.iter().map(|object| object_state(ports, object))).await?;
+    let (seen, pull_secret) = tokio::try_join!(
+        try_join_all(objects.iter().map(|object| object_state(ports, object))),
+        pull_secret_state(ports, desired),
+    )?;
+    states.extend(pull_secret);
     states.extend(objects.into_iter().map(|object| object.reference).zip(seen));
     Ok(states)
+}
+
+/// The objects of ours that are no longer wanted.
+async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, String)>, Error> {
+    let unwanted = desired.unwanted();
+    let live = try_join_all(unwanted.iter().map(|object| async move {
+        let live = match object.kind {
+            ObjectKind::Secret => ports.cluster.secret_metadata(object),
+            _ => ports.cluster.read(object),
+        };
+        failing(format!("read {object}"), live).await
+    }))
+    .await?;
+    let ours = unwanted.into_iter().zip(live).filter_map(|(object, live)| {
+        let live = live.filter(is_ours)?;
+        Some((object, live["metadata"]["uid"].as_str()?.to_owned()))
+    });
+    Ok(ours.collect())
+}
+
+async fn pull_secret_state(
+    ports: &Ports,
+    desired: &Desired,
+) -> Result<Option<(ObjectRef, ObjectState)>, Error> {
+    let (Some(object), Some(secret)) = (desired.pull_secret(), &desired.settings.workload.pull_secret) else {
+        return Ok(None);
+    };
+    let attempting = format!("compare {}", object.reference);
+    let state = failing(attempting, ports.cluster.pull_secret_state(&object, secret)).await?;
+    Ok(Some((object.reference, state)))
 }
 
 async fn object_state(ports: &Ports, object: &Object) -> Result<ObjectState, Error> {
@@ -229,21 +288,7 @@ async fn object_state(ports: &Ports, object: &Object) -> Result<ObjectState, Err
         failing(format!("read {}", object.reference), ports.cluster.read(&object.reference)),
         failing(format!("check {} by a dry run", object.reference), ports.cluster.dry_run(object)),
     )?;
-    Ok(match (live.map(settled), applied.map(settled)) {
-        (None, _) => ObjectState::Absent,
-        (live, applied) if live == applied => ObjectState::Same,
-        (Some(_), _) => ObjectState::Differs,
-    })
-}
-
-/// An object without what every write changes.
-fn settled(mut object: Value) -> Value {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in ["managedFields", "resourceVersion", "generation"] {
-            metadata.remove(field);
-        }
-    }
-    object
+    Ok(ObjectState::of(live, applied))
 }
 
 /// The registration that the namespace names, if that is not the requested one and it still exists.

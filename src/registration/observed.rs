@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::provider::Detected;
-use crate::manifest::{ObjectKind, ObjectRef};
+use crate::manifest::{ApiServer, ObjectKind, ObjectRef, Taint};
 
 /// Who is calling AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +108,8 @@ pub struct ClusterFacts {
     pub minor: u32,
     /// Its nodes; `None` where they may not be listed.
     pub nodes: Option<Vec<NodeFacts>>,
+    /// Where pods reach the API server; read where the workload depends on it.
+    pub api_server: ApiServer,
     /// The provider that its traces tell of.
     pub provider: Detected,
 }
@@ -120,8 +123,12 @@ pub struct NodeFacts {
     pub os: String,
     /// `amd64`.
     pub arch: String,
-    /// Why the agent's pods cannot be scheduled there, if they cannot.
-    pub obstacle: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its taints.
+    pub taints: Vec<Taint>,
+    /// Whether new pods are kept off it.
+    pub cordoned: bool,
 }
 
 /// The connector's namespace.
@@ -201,6 +208,27 @@ pub enum ObjectState {
     Differs,
 }
 
+impl ObjectState {
+    /// Compares a live object with what applying would make of it.
+    pub fn of(live: Option<Value>, applied: Option<Value>) -> Self {
+        match (live.map(settled), applied.map(settled)) {
+            (None, _) => Self::Absent,
+            (live, applied) if live == applied => Self::Same,
+            (Some(_), _) => Self::Differs,
+        }
+    }
+}
+
+/// An object without what every write changes.
+fn settled(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["managedFields", "resourceVersion", "generation"] {
+            metadata.remove(field);
+        }
+    }
+    object
+}
+
 /// All that was seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
@@ -232,6 +260,8 @@ pub struct Observed {
     pub lease: Option<LeaseFacts>,
     /// How each desired object stands. Those of an unknown activation are not in it.
     pub objects: BTreeMap<ObjectRef, ObjectState>,
+    /// Objects of ours that are no longer wanted, each with its UID.
+    pub obsolete: Vec<(ObjectRef, String)>,
     /// What could not be verified, to be said.
     pub unverified: Vec<String>,
 }

@@ -2,7 +2,10 @@
 
 use super::desired::Desired;
 use super::observed::{Intent, ObjectState, Observed, Permissions, Registration, RoleSeen, Status};
-use super::proof::{Proof, prove};
+use super::proof::prove;
+use super::refusal::{
+    name_held, refuse_agents_without_state, refuse_held_lease, refuse_obstacles, refuse_second_name,
+};
 use super::request::RoleChoice;
 use super::step::{NewRegistration, OnceRegistered, Step};
 use crate::error::{Code, Error};
@@ -37,6 +40,9 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
     refuse_obstacles(desired, observed)?;
     let situation = situation(desired, observed, &mut notes)?;
     refuse_held_lease(desired, observed)?;
+    if let Situation::Known { registration, activation_id } = &situation {
+        refuse_agents_without_state(desired, observed, registration, activation_id)?;
+    }
 
     let mut plan = Plan::default();
     let roles = match &situation {
@@ -57,68 +63,6 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
         note_what_stays(desired, registration, &mut notes);
     }
     Ok(RegisterPlan { plan, notes })
-}
-
-fn refuse_obstacles(desired: &Desired, observed: &Observed) -> Result<(), Error> {
-    let namespace = &desired.settings.namespace;
-    if let Some(facts) = &observed.namespace {
-        if facts.terminating {
-            return Err(Error::refused(
-                Code::NAMESPACE_TERMINATING,
-                format!(
-                    "namespace {namespace} is being deleted, so {} cannot be registered yet",
-                    desired.name
-                ),
-            )
-            .fix(format!(
-                "wait until it is gone (kubectl get namespace {namespace}), then run the same command again"
-            )));
-        }
-        if !facts.ours && facts.enforced.as_deref() == Some("restricted") {
-            return Err(Error::refused(
-                Code::OBJECT_REJECTED,
-                format!("namespace {namespace} would reject the agent's pods"),
-            )
-            .cause("it enforces the Pod Security level restricted; the agent needs the capability DAC_OVERRIDE, which only baseline allows")
-            .fix(format!(
-                "kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=baseline, or choose another --namespace"
-            )));
-        }
-    }
-    if observed.foreign_stateful_set {
-        return Err(Error::refused(
-            Code::FOREIGN_OBJECT,
-            format!("StatefulSet {namespace}/{} was not made by eksconnect", manifest::STATEFUL_SET),
-        )
-        .cause("the official manifest, eksctl or Helm has installed a connector here")
-        .fix(format!(
-            "remove that installation first (kubectl delete namespace {namespace}), or install beside it with another --namespace"
-        )));
-    }
-    if let Some(nodes) = observed.cluster.nodes.as_ref().filter(|_| desired.wait) {
-        let suits = |node: &&super::observed::NodeFacts| {
-            node.os == "linux" && node.arch == "amd64" && node.obstacle.is_none()
-        };
-        if !nodes.iter().any(|node| suits(&node)) {
-            let seen: Vec<String> = nodes
-                .iter()
-                .map(|node| {
-                    let obstacle = node.obstacle.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
-                    format!("{}: {}/{}{obstacle}", node.name, node.os, node.arch)
-                })
-                .collect();
-            let seen = if seen.is_empty() { "the cluster has no nodes".to_owned() } else { seen.join("; ") };
-            return Err(Error::refused(
-                Code::NO_SUITABLE_NODE,
-                "no node can run the agent, which needs linux/amd64",
-            )
-            .cause(seen)
-            .fix(
-                "add a schedulable linux/amd64 node; with --no-wait the cluster is registered all the same",
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn situation<'a>(
@@ -187,69 +131,20 @@ fn situation<'a>(
     }
 }
 
-fn refuse_second_name(desired: &Desired, observed: &Observed) -> Result<(), Error> {
-    let Some(other) = &observed.other_registration else { return Ok(()) };
-    Err(Error::refused(
-        Code::REGISTERED_ELSEWHERE,
-        format!("this cluster is registered already, as {} ({})", other.name, other.status),
-    )
-    .cause(format!("namespace {} belongs to {}", desired.settings.namespace, other.arn))
-    .fix(match &other.status {
-        Status::Unknown(_) => format!(
-            "use that account and Region, or remove that registration there first: aws eks deregister-cluster --name {}",
-            other.name
-        ),
-        _ => format!(
-            "use --name {}, or remove it first: aws eks deregister-cluster --name {} --region {}",
-            other.name, other.name, observed.region
-        ),
-    }))
-}
-
-fn name_held(desired: &Desired, registration: &Registration, proof: &Proof) -> Error {
-    let cause = match proof {
-        Proof::OtherCluster { uid } => {
-            format!(
-                "its tag names the cluster whose kube-system namespace has the UID {uid}; this is another one"
-            )
-        }
-        Proof::Nothing | Proof::Activation | Proof::UidTag | Proof::Intent => {
-            "nothing in this cluster shows that it is the one that was registered".to_owned()
-        }
-    };
-    Error::refused(
-        Code::NAME_HELD,
-        format!("the name {} is held by another registration ({})", desired.name, registration.status),
-    )
-    .cause(cause)
-    .fix("choose another --name, or check --context: it may be the wrong cluster")
-}
-
 /// The activation with which a registration that is not ACTIVE yet can still become so: its code is at hand, or its
 /// agents have used it already.
 fn usable_activation<'a>(registration: &'a Registration, observed: &Observed) -> Option<&'a str> {
     let id = registration.activation_id.as_deref()?;
-    let unexpired = registration.activation_expiry.is_none_or(|expiry| expiry > observed.now);
-    let code_at_hand = observed.activation_secret.as_ref().is_some_and(|secret| {
-        secret.holds_code && secret.mark.as_ref().is_some_and(|mark| mark.activation_id == id)
-    });
     let used = observed.states.values().any(|state| state == id);
-    ((code_at_hand && unexpired) || used).then_some(id)
+    (code_at_hand(registration, observed) || used).then_some(id)
 }
 
-fn refuse_held_lease(desired: &Desired, observed: &Observed) -> Result<(), Error> {
-    let Some(holder) = observed.lease.as_ref().and_then(|lease| lease.held_by.as_ref()) else {
-        return Ok(());
-    };
-    Err(Error::refused(
-        Code::LEASE_HELD,
-        format!("another run of eksconnect is working on this cluster: {}", holder.who),
-    )
-    .cause(format!(
-        "it holds the Lease {}/eksconnect until {} and renews it while it lives",
-        desired.settings.namespace, holder.until
-    ))
-    .fix("wait until it ends, then run the same command again"))
+/// Whether an agent could still register with the registration's own code.
+pub(super) fn code_at_hand(registration: &Registration, observed: &Observed) -> bool {
+    let unexpired = registration.activation_expiry.is_none_or(|expiry| expiry > observed.now);
+    let kept = observed.activation_secret.as_ref().filter(|secret| secret.holds_code);
+    let id = kept.and_then(|secret| secret.mark.as_ref()).map(|mark| &mark.activation_id);
+    unexpired && id.is_some() && id == registration.activation_id.as_ref()
 }
 
 fn role_steps(
@@ -330,15 +225,15 @@ fn converge(
         registration.created_at.unwrap_or(observed.now),
     );
     let mut objects = vec![desired.namespace(Some(&mark))];
-    objects.extend(desired.base_objects());
+    objects.extend(desired.base_objects().into_iter().chain(desired.pull_secret()));
     let wrong: Vec<Object> = out_of_shape(objects, observed);
     let agents = out_of_shape(vec![desired.stateful_set(activation_id)], observed);
     let holds_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
     let settled = registration.status == Status::Active
         && agents.is_empty()
-        && observed.states.len() >= usize::try_from(desired.settings.replicas).unwrap_or(usize::MAX);
+        && (0..desired.replicas()).all(|ordinal| observed.states.contains_key(&ordinal));
     let spend = holds_code && desired.wait;
-    if wrong.is_empty() && agents.is_empty() && !spend {
+    if wrong.is_empty() && agents.is_empty() && observed.obsolete.is_empty() && !spend {
         if !settled && desired.wait {
             await_active(desired, roles, plan);
         }
@@ -355,7 +250,9 @@ fn converge(
         if spend {
             plan.add(Step::SpendCode { activation_id: Some(activation_id.to_owned()) }, [active]);
         }
+        ready = vec![active];
     }
+    remove_obsolete(observed, is_used_by_pods, &ready, plan);
 }
 
 /// A registration that has to be made.
@@ -368,7 +265,8 @@ fn register(
     plan: &mut Plan<Step>,
 ) {
     let namespace = observed.namespace.is_none().then(|| desired.namespace(None));
-    let objects = namespace.into_iter().chain(out_of_shape(desired.base_objects(), observed)).collect();
+    let base = desired.base_objects().into_iter().chain(desired.pull_secret()).collect();
+    let objects = namespace.into_iter().chain(out_of_shape(base, observed)).collect();
     let (held, before) = begin(desired, observed, objects, request_token, plan);
     let role_arn = match (&observed.agent_role, &desired.role) {
         (RoleSeen::Present(role), _) => Some(role.arn.clone()),
@@ -393,10 +291,12 @@ fn register(
     plan.add(Step::ApplyOnceRegistered(OnceRegistered::Namespace), [registered]);
     let agents = plan
         .add(Step::ApplyOnceRegistered(OnceRegistered::StatefulSet), before.into_iter().chain([registered]));
+    let mut ready = agents;
     if desired.wait {
-        let active = await_active(desired, &[agents], plan);
-        plan.add(Step::SpendCode { activation_id: None }, [active]);
+        ready = await_active(desired, &[agents], plan);
+        plan.add(Step::SpendCode { activation_id: None }, [ready]);
     }
+    remove_obsolete(observed, is_used_by_pods, &[ready], plan);
 }
 
 /// The namespace, then the Lease, then the rest. Returns the Lease's step and those of the rest.
@@ -432,7 +332,11 @@ fn begin(
     let mut applied: Vec<(ObjectRef, StepId)> = Vec::new();
     for object in rest {
         let reference = object.reference.clone();
-        applied.push((reference, plan.add(Step::Apply(object), [held])));
+        let step = match object.reference.kind {
+            ObjectKind::Secret => Step::ApplyPullSecret(object),
+            _ => Step::Apply(object),
+        };
+        applied.push((reference, plan.add(step, [held])));
     }
     for object in bindings {
         let role = bound_role(&object.reference);
@@ -443,7 +347,26 @@ fn begin(
         let reference = object.reference.clone();
         applied.push((reference, plan.add(Step::Apply(object), [needed])));
     }
-    (held, applied.into_iter().map(|(_, id)| id).collect())
+    let mut placed: Vec<StepId> = applied.into_iter().map(|(_, id)| id).collect();
+    placed.extend(remove_obsolete(observed, |kind| !is_used_by_pods(kind), &[held], plan));
+    (held, placed)
+}
+
+/// Deletes the objects that are no longer wanted, of the kinds that `which` says.
+fn remove_obsolete(
+    observed: &Observed,
+    which: fn(ObjectKind) -> bool,
+    needs: &[StepId],
+    plan: &mut Plan<Step>,
+) -> Vec<StepId> {
+    let obsolete = observed.obsolete.iter().filter(|(object, _)| which(object.kind));
+    let steps = obsolete.map(|(object, uid)| Step::Remove { object: object.clone(), uid: uid.clone() });
+    steps.map(|step| plan.add(step, needs.iter().copied())).collect()
+}
+
+/// Whether pods of an older template still need an object of that kind: it goes once those of the new one work.
+fn is_used_by_pods(kind: ObjectKind) -> bool {
+    matches!(kind, ObjectKind::ConfigMap | ObjectKind::Secret)
 }
 
 /// The role that a binding of ours binds: it has the same name.
@@ -500,7 +423,7 @@ fn note_what_stays(desired: &Desired, registration: &Registration, notes: &mut V
 }
 
 fn await_active(desired: &Desired, needs: &[StepId], plan: &mut Plan<Step>) -> StepId {
-    let step = Step::AwaitActive { name: desired.name.to_string(), replicas: desired.settings.replicas };
+    let step = Step::AwaitActive { name: desired.name.to_string(), replicas: desired.replicas() };
     plan.add(step, needs.iter().copied())
 }
 

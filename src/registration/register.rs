@@ -59,6 +59,13 @@ pub struct Preview {
     pub plan: RegisterPlan,
 }
 
+impl Preview {
+    /// Whether executing the plan would write something, in AWS or in the cluster.
+    pub fn changes_something(&self) -> bool {
+        self.plan.plan.iter().any(|(_, planned)| planned.step.is_write())
+    }
+}
+
 /// Observes and plans, and changes nothing.
 ///
 /// # Errors

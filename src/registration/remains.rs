@@ -57,8 +57,12 @@ impl History {
     }
 
     fn objects(&self, request: &RegisterRequest) -> Option<Remains> {
-        let applies =
-            |step: &Step| matches!(step, Step::Apply(_) | Step::ApplyOnceRegistered(_) | Step::Register(_));
+        let applies = |step: &Step| {
+            matches!(
+                step,
+                Step::Apply(_) | Step::ApplyPullSecret(_) | Step::ApplyOnceRegistered(_) | Step::Register(_)
+            )
+        };
         let applied = self.done.iter().filter(|(step, _)| applies(step)).count();
         if applied == 0 || self.undone {
             return None;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::name::ClusterName;
 use super::provider::Provider;
+use crate::manifest::workload::Workload;
 
 /// The agent role's name unless the user says otherwise.
 pub const DEFAULT_ROLE_NAME: &str = "AmazonEKSConnectorAgentRole";
@@ -54,6 +55,8 @@ pub struct RegisterRequest {
     pub role: RoleChoice,
     /// The user's tags for the registration.
     pub tags: BTreeMap<String, String>,
+    /// What the agents are like.
+    pub workload: Workload,
     /// How long to wait until ACTIVE; `None` not to wait.
     pub wait: Option<Duration>,
 }

@@ -23,6 +23,15 @@ pub enum Step {
     },
     /// Apply an object that is wholly known.
     Apply(Object),
+    /// Apply the Secret with the credentials for the images' registry; the object is that Secret without them.
+    ApplyPullSecret(Object),
+    /// Delete an object of ours that is no longer wanted.
+    Remove {
+        /// Which.
+        object: ObjectRef,
+        /// The one that was seen.
+        uid: String,
+    },
     /// Take the Lease and write the intent into it.
     HoldLease {
         /// Where it lives.
@@ -120,7 +129,10 @@ impl Step {
             Self::CreateServiceLinkedRole => Some(Topic::ServiceLinkedRole),
             Self::CreateAgentRole { .. } | Self::PutAgentPolicy { .. } => Some(Topic::AgentRole),
             Self::Discard { .. } | Self::Register(_) => Some(Topic::Registration),
-            Self::Apply(_) | Self::ApplyOnceRegistered(_) => Some(Topic::Objects),
+            Self::Apply(_)
+            | Self::ApplyPullSecret(_)
+            | Self::Remove { .. }
+            | Self::ApplyOnceRegistered(_) => Some(Topic::Objects),
             Self::AwaitActive { .. } => Some(Topic::Agent),
             Self::HoldLease { .. } | Self::SpendCode { .. } => None,
         }
@@ -132,7 +144,8 @@ impl Step {
             Self::CreateServiceLinkedRole => format!("create role {SERVICE_LINKED_ROLE}"),
             Self::CreateAgentRole { name } => format!("create role {name}"),
             Self::PutAgentPolicy { role } => format!("put inline policy of role {role}"),
-            Self::Apply(object) => format!("apply {}", object.reference),
+            Self::Apply(object) | Self::ApplyPullSecret(object) => format!("apply {}", object.reference),
+            Self::Remove { object, .. } => format!("delete {object}"),
             Self::HoldLease { namespace, .. } => format!("hold Lease {namespace}/eksconnect"),
             Self::Discard { name } => format!("deregister {name}"),
             Self::Register(new) => format!("register {}", new.name),
@@ -150,10 +163,11 @@ impl Step {
         !matches!(self, Self::AwaitActive { .. })
     }
 
-    /// The object that it applies, if it applies a known one.
+    /// The object that it applies or deletes, if that is known.
     pub fn object(&self) -> Option<&ObjectRef> {
         match self {
-            Self::Apply(object) => Some(&object.reference),
+            Self::Apply(object) | Self::ApplyPullSecret(object) => Some(&object.reference),
+            Self::Remove { object, .. } => Some(object),
             Self::CreateServiceLinkedRole
             | Self::CreateAgentRole { .. }
             | Self::PutAgentPolicy { .. }

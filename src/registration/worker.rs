@@ -1,10 +1,12 @@
 //! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
 
+mod registering;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ConstantBuilder};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
@@ -12,21 +14,15 @@ use super::desired::Desired;
 use super::observe::Ports;
 use super::observed::ActivationSecretFacts;
 use super::register::Preview;
-use super::step::{NewRegistration, OnceRegistered, Step};
+use super::step::{OnceRegistered, Step};
 use super::wait::{Awaited, until_active};
 use crate::error::{Code, Error, Remains};
-use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
+use crate::manifest::{Object, ObjectKind, ObjectRef, RegistrationMark};
 use crate::plan::{Done, StepFailure, Stop, Worker};
-use crate::ports::{Failure, FailureKind, HeldLease, RegisterCall, Registered};
-
-/// How long RegisterCluster is tried while IAM's changes spread (seen to take up to about two minutes).
-const PROPAGATION_BOUND: Duration = Duration::from_secs(180);
+use crate::ports::{Applied, Failure, FailureKind, HeldLease};
 
 /// How long a namespace that is undone is waited for. It holds nothing that takes time to end.
 const NAMESPACE_GOES_WITHIN: Duration = Duration::from_secs(30);
-
-/// How often a RegisterCluster call without an answer, or answered by an overloaded EKS, is repeated.
-const REGISTER_ATTEMPTS: usize = 4;
 
 /// What the steps learn and leave behind.
 #[derive(Default)]
@@ -78,6 +74,12 @@ impl Worker<Step> for RegisterWorker {
                 Step::CreateAgentRole { name } => self.create_agent_role(&name).await,
                 Step::PutAgentPolicy { role } => self.put_agent_policy(&role).await,
                 Step::Apply(object) => self.apply(&object).await,
+                Step::ApplyPullSecret(object) => self.apply_pull_secret(&object).await,
+                Step::Remove { object, uid } => {
+                    let answer = self.ports.cluster.delete(&object, &uid).await;
+                    answer.map_err(|failure| stale_or(failure, &format!("delete {object}")))?;
+                    Ok(Done::new("deleted"))
+                }
                 Step::HoldLease { namespace, seen, intent } => {
                     let lease = self.ports.cluster.hold_lease(&namespace, seen.as_deref(), &intent).await;
                     let lease = lease.map_err(|failure| stale_or(failure, "take the Lease of eksconnect"))?;
@@ -154,7 +156,17 @@ impl RegisterWorker {
     }
 
     async fn apply(&self, object: &Object) -> Result<Done, StepFailure> {
-        let answer = self.ports.cluster.apply(object).await;
+        self.applied(object, self.ports.cluster.apply(object).await)
+    }
+
+    async fn apply_pull_secret(&self, object: &Object) -> Result<Done, StepFailure> {
+        let Some(secret) = &self.desired.settings.workload.pull_secret else {
+            return Err(Error::failed(Code::INTERNAL, "there are no credentials to be applied").into());
+        };
+        self.applied(object, self.ports.cluster.keep_pull_secret(object, secret).await)
+    }
+
+    fn applied(&self, object: &Object, answer: Result<Applied, Failure>) -> Result<Done, StepFailure> {
         let applied = answer.map_err(|failure| stale_or(failure, &format!("apply {}", object.reference)))?;
         if applied.created {
             self.note_made(&object.reference, applied.uid);
@@ -164,135 +176,6 @@ impl RegisterWorker {
 
     fn note_made(&self, object: &ObjectRef, uid: String) {
         self.context.made.lock().unwrap_or_else(PoisonError::into_inner).push((object.clone(), uid));
-    }
-
-    /// Registers, and keeps the code at once. Nothing between the two may end early: the code is given once.
-    async fn register(&self, new: NewRegistration, progress: &Progress) -> Result<Done, StepFailure> {
-        let name = new.name.clone();
-        let registered = self.call_register(new, progress).await?;
-        let created_at = registered.created_at.unwrap_or_else(Timestamp::now);
-        let mark = RegistrationMark::new(&registered.arn, &registered.activation.id, created_at);
-        let secret = manifest::activation_secret(&self.desired.settings, &mark);
-        self.context.registration_is_uncertain.store(false, Ordering::Release);
-        self.context.code_in_cluster.store(true, Ordering::Release);
-        if let Err(failure) = self.ports.cluster.keep_activation(&secret, &registered.activation).await {
-            return Err(self.take_back(&name, failure).await.into());
-        }
-        let Registered { arn, activation, .. } = registered;
-        // A plan registers once.
-        drop(self.context.registered.set(Known { arn, activation_id: activation.id, created_at }));
-        Ok(Done::new("created"))
-    }
-
-    async fn call_register(
-        &self,
-        new: NewRegistration,
-        progress: &Progress,
-    ) -> Result<Registered, StepFailure> {
-        let role_arn = new.role_arn.or_else(|| self.context.role_arn.get().cloned()).ok_or_else(|| {
-            Error::failed(
-                Code::INTERNAL,
-                "the agent role's ARN is not known when the cluster is to be registered",
-            )
-        })?;
-        let mut tags = new.user_tags.clone();
-        tags.extend(new.own_tags.clone());
-        let mut call = RegisterCall {
-            name: new.name,
-            provider: new.provider,
-            role_arn,
-            tags,
-            request_token: new.request_token,
-        };
-        let began = Instant::now();
-        let mut delays = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(500))
-            .with_max_delay(Duration::from_secs(5))
-            .without_max_times()
-            .build();
-        let mut unanswered = 0;
-        loop {
-            let failure = match self.ports.registrations.register(&call).await {
-                Ok(registered) => return Ok(registered),
-                Err(failure) => failure,
-            };
-            let attempting = format!("register {}", call.name);
-            if matches!(
-                failure.kind,
-                FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
-            ) {
-                self.context.registration_is_uncertain.store(true, Ordering::Release);
-                self.context.code_in_cluster.store(true, Ordering::Release);
-            }
-            match failure.kind {
-                FailureKind::NotPropagated if began.elapsed() < PROPAGATION_BOUND => {
-                    progress("waiting until EKS can see the agent role".to_owned());
-                }
-                FailureKind::NotPropagated => return Err(not_accepted(&call, &failure).into()),
-                // One that was made a moment ago is on its way; one that could not be made is not.
-                FailureKind::ServiceLinkedRoleMissing
-                    if self.context.made_service_linked_role.load(Ordering::Acquire)
-                        && began.elapsed() < PROPAGATION_BOUND =>
-                {
-                    progress("waiting until EKS can see the service-linked role".to_owned());
-                }
-                FailureKind::ServiceLinkedRoleMissing => {
-                    return Err(failure
-                        .into_error(&attempting)
-                        .fix("have somebody make it who may: aws iam create-service-linked-role --aws-service-name eks-connector.amazonaws.com")
-                        .into());
-                }
-                // With the token of the first call: if that had its effect, this is the same call.
-                FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
-                    if unanswered + 1 < REGISTER_ATTEMPTS =>
-                {
-                    unanswered += 1;
-                    progress(format!("trying again: {}", failure.message));
-                }
-                FailureKind::Denied
-                    if failure.message.contains("eks:TagResource") && new.user_tags.is_empty() =>
-                {
-                    if call.tags.is_empty() {
-                        return Err(failure.into_error(&attempting).into());
-                    }
-                    progress("without tags, since eks:TagResource is denied".to_owned());
-                    call.tags.clear();
-                    continue;
-                }
-                FailureKind::LimitExceeded => {
-                    return Err(failure
-                        .into_error(&attempting)
-                        .fix("deregister a cluster that is no longer used, or raise the quota \"Registered clusters\" (L-FDFA5F81)")
-                        .into());
-                }
-                _ => return Err(stale_or(failure, &attempting)),
-            }
-            let delay = delays.next().unwrap_or(Duration::from_secs(5));
-            tokio::select! {
-                _ = self.stop.stopped() => return Err(StepFailure::Stopped),
-                () = tokio::time::sleep(delay) => {}
-            }
-        }
-    }
-
-    /// The code could not be kept, and nobody can ever use it: the registration is of no use either.
-    async fn take_back(&self, name: &str, why: Failure) -> Error {
-        let error = Error::failed(
-            Code::ACTIVATION_NOT_KEPT,
-            format!("the activation of {name} could not be kept in the cluster"),
-        )
-        .cause(why.message.clone());
-        match self.ports.registrations.deregister(name).await {
-            Ok(()) => {
-                self.context.code_in_cluster.store(false, Ordering::Release);
-                error
-                    .fact("state", "the registration was taken back")
-                    .fix("make sure that the cluster can be reached and written to, then run the same command again")
-            }
-            Err(failure) => error
-                .fact("state", format!("the registration could not be taken back: {}", failure.message))
-                .fix("run the same command again: it removes the registration and makes it anew"),
-        }
     }
 
     async fn apply_once_registered(&self, which: OnceRegistered) -> Result<Done, StepFailure> {
@@ -316,14 +199,15 @@ impl RegisterWorker {
             Error::failed(Code::INTERNAL, "the activation is not known when its code is to be removed")
         })?;
         let settings = &self.desired.settings;
+        let replicas = self.desired.replicas();
         let (states, secret) = tokio::join!(
-            self.ports.cluster.states(&settings.namespace, settings.replicas),
+            self.ports.cluster.states(&settings.namespace, 0..replicas),
             self.ports.cluster.activation_secret(&settings.namespace),
         );
         let states = states.map_err(|failure| failure.into_error("read the agents' state Secrets"))?;
         let secret = secret.map_err(|failure| failure.into_error("read the activation Secret"))?;
         let with_state = states.values().filter(|state| **state == activation_id).count();
-        if with_state < usize::try_from(settings.replicas).unwrap_or(usize::MAX) {
+        if with_state < usize::try_from(replicas).unwrap_or(usize::MAX) {
             return Ok(Done::unchanged("kept: not every replica has its state yet"));
         }
         let ours = |facts: &ActivationSecretFacts| {
@@ -418,13 +302,4 @@ fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
         return StepFailure::Stale(format!("{}: {}", failure.operation, failure.message));
     }
     failure.into_error(attempting).into()
-}
-
-fn not_accepted(call: &RegisterCall, failure: &Failure) -> Error {
-    Error::failed(
-        Code::ROLE_NOT_ACCEPTED,
-        format!("EKS did not accept the agent role {} within {} minutes", call.role_arn, PROPAGATION_BOUND.as_secs() / 60),
-    )
-    .cause(failure.message.clone())
-    .fix("check that the role exists and that its trust policy lets ssm.amazonaws.com assume it; if it is new, run the same command again in a few minutes")
 }

@@ -20,6 +20,15 @@ async fn each_wrong_option_has_its_own_error_and_asks_nobody() {
         (vec!["register", "--name", "a", "--region", "mars"], "EKSC0104"),
         (vec!["register", "--name", "a", "--namespace", "Upper"], "EKSC0105"),
         (vec!["explain", "EKSC9999"], "EKSC0106"),
+        (vec!["register", "--name", "a", "--connector-image", "a.example/b"], "EKSC0108"),
+        (vec!["register", "--name", "a", "--agent-image", "https://a.example/b:1"], "EKSC0108"),
+        (vec!["register", "--name", "a", "--image-registry", "mirror"], "EKSC0108"),
+        (vec!["register", "--name", "a", "--node-selector", "kubernetes.io/arch=arm64"], "EKSC0110"),
+        (vec!["register", "--name", "a", "--toleration", "gpu:Never"], "EKSC0110"),
+        (vec!["register", "--name", "a", "--https-proxy", "proxy:3128"], "EKSC0111"),
+        (vec!["register", "--name", "a", "--https-proxy", "http://p:1", "--no-proxy", "a,,b"], "EKSC0111"),
+        (vec!["register", "--name", "a", "--proxy-ca-file", "/does/not/exist"], "EKSC0109"),
+        (vec!["register", "--name", "a", "--pull-secret-file", "/does/not/exist"], "EKSC0109"),
     ] {
         let run = scene.run(&arguments).await.expect_error(code, 2);
         assert!(run.stderr.contains("fix"), "{arguments:?}: {}", run.stderr);

@@ -1,0 +1,60 @@
+//! The agents.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Container, LocalObjectReference, PodSpec};
+
+use super::connector::{PULL_SECRET, Settings, object, template};
+use super::{Object, ObjectKind, Toleration};
+
+/// The agents. The activation's id is part of the pod template: another activation rolls out new pods.
+pub fn stateful_set(settings: &Settings, activation_id: &str) -> Object {
+    let mut set = standard();
+    if let Some(spec) = set.spec.as_mut() {
+        if let Some(mark) = settings.workload.proxy.authorities_mark() {
+            let metadata = spec.template.metadata.get_or_insert_default();
+            metadata.annotations.get_or_insert_default().insert("eksconnect/proxy-ca".to_owned(), mark);
+        }
+        spec.replicas = Some(i32::try_from(settings.workload.replicas).unwrap_or(i32::MAX));
+        if let Some(pod) = spec.template.spec.as_mut() {
+            identify(pod, settings, activation_id);
+            choose_images(pod, settings);
+            settings.workload.placement.apply_to(pod);
+            settings.workload.proxy.apply_to(pod, &settings.api_server.addresses);
+        }
+    }
+    object(ObjectKind::StatefulSet, settings, &set)
+}
+
+/// The taints that the agents bear whatever a user adds.
+pub fn standard_tolerations() -> Vec<Toleration> {
+    let pod = standard().spec.and_then(|spec| spec.template.spec);
+    pod.and_then(|pod| pod.tolerations).into_iter().flatten().map(Toleration::from_api).collect()
+}
+
+fn standard() -> StatefulSet {
+    template(include_str!("../../templates/connector/stateful-set.yaml"))
+}
+
+fn identify(pod: &mut PodSpec, settings: &Settings, activation_id: &str) {
+    for variable in containers(pod).flat_map(|container| container.env.iter_mut().flatten()) {
+        match variable.name.as_str() {
+            "EKS_ACTIVATION_ID" => variable.value = Some(activation_id.to_owned()),
+            "EKS_AGENT_REGION" => variable.value = Some(settings.region.clone()),
+            _ => {}
+        }
+    }
+}
+
+fn choose_images(pod: &mut PodSpec, settings: &Settings) {
+    let workload = &settings.workload;
+    for container in containers(pod) {
+        container.image =
+            container.image.take().map(|standard| workload.images.of(&container.name, &standard));
+    }
+    pod.image_pull_secrets =
+        workload.pull_secret.is_some().then(|| vec![LocalObjectReference { name: PULL_SECRET.to_owned() }]);
+}
+
+fn containers(pod: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
+    pod.init_containers.iter_mut().flatten().chain(&mut pod.containers)
+}

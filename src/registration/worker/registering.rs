@@ -1,0 +1,164 @@
+//! The one call that cannot be repeated at will: RegisterCluster, and keeping what it answers once.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use jiff::Timestamp;
+
+use super::{Known, Progress, RegisterWorker, stale_or};
+use crate::error::{Code, Error};
+use crate::manifest::{self, RegistrationMark};
+use crate::plan::{Done, StepFailure};
+use crate::ports::{Failure, FailureKind, RegisterCall, Registered};
+use crate::registration::step::NewRegistration;
+
+/// How long RegisterCluster is tried while IAM's changes spread (seen to take up to about two minutes).
+const PROPAGATION_BOUND: Duration = Duration::from_secs(180);
+
+/// How often a RegisterCluster call without an answer, or answered by an overloaded EKS, is repeated.
+const REGISTER_ATTEMPTS: usize = 4;
+
+impl RegisterWorker {
+    /// Registers, and keeps the code at once. Nothing between the two may end early: the code is given once.
+    pub(super) async fn register(
+        &self,
+        new: NewRegistration,
+        progress: &Progress,
+    ) -> Result<Done, StepFailure> {
+        let name = new.name.clone();
+        let registered = self.call_register(new, progress).await?;
+        let created_at = registered.created_at.unwrap_or_else(Timestamp::now);
+        let mark = RegistrationMark::new(&registered.arn, &registered.activation.id, created_at);
+        let secret = manifest::activation_secret(&self.desired.settings, &mark);
+        self.context.registration_is_uncertain.store(false, Ordering::Release);
+        self.context.code_in_cluster.store(true, Ordering::Release);
+        if let Err(failure) = self.ports.cluster.keep_activation(&secret, &registered.activation).await {
+            return Err(self.take_back(&name, failure).await.into());
+        }
+        let Registered { arn, activation, .. } = registered;
+        // A plan registers once.
+        drop(self.context.registered.set(Known { arn, activation_id: activation.id, created_at }));
+        Ok(Done::new("created"))
+    }
+
+    async fn call_register(
+        &self,
+        new: NewRegistration,
+        progress: &Progress,
+    ) -> Result<Registered, StepFailure> {
+        let role_arn = new.role_arn.or_else(|| self.context.role_arn.get().cloned()).ok_or_else(|| {
+            Error::failed(
+                Code::INTERNAL,
+                "the agent role's ARN is not known when the cluster is to be registered",
+            )
+        })?;
+        let mut tags = new.user_tags.clone();
+        tags.extend(new.own_tags.clone());
+        let mut call = RegisterCall {
+            name: new.name,
+            provider: new.provider,
+            role_arn,
+            tags,
+            request_token: new.request_token,
+        };
+        let began = Instant::now();
+        let mut delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(500))
+            .with_max_delay(Duration::from_secs(5))
+            .without_max_times()
+            .build();
+        let mut unanswered = 0;
+        loop {
+            let failure = match self.ports.registrations.register(&call).await {
+                Ok(registered) => return Ok(registered),
+                Err(failure) => failure,
+            };
+            let attempting = format!("register {}", call.name);
+            if matches!(
+                failure.kind,
+                FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
+            ) {
+                self.context.registration_is_uncertain.store(true, Ordering::Release);
+                self.context.code_in_cluster.store(true, Ordering::Release);
+            }
+            match failure.kind {
+                FailureKind::NotPropagated if began.elapsed() < PROPAGATION_BOUND => {
+                    progress("waiting until EKS can see the agent role".to_owned());
+                }
+                FailureKind::NotPropagated => return Err(not_accepted(&call, &failure).into()),
+                // One that was made a moment ago is on its way; one that could not be made is not.
+                FailureKind::ServiceLinkedRoleMissing
+                    if self.context.made_service_linked_role.load(Ordering::Acquire)
+                        && began.elapsed() < PROPAGATION_BOUND =>
+                {
+                    progress("waiting until EKS can see the service-linked role".to_owned());
+                }
+                FailureKind::ServiceLinkedRoleMissing => {
+                    return Err(failure
+                        .into_error(&attempting)
+                        .fix("have somebody make it who may: aws iam create-service-linked-role --aws-service-name eks-connector.amazonaws.com")
+                        .into());
+                }
+                // With the token of the first call: if that had its effect, this is the same call.
+                FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
+                    if unanswered + 1 < REGISTER_ATTEMPTS =>
+                {
+                    unanswered += 1;
+                    progress(format!("trying again: {}", failure.message));
+                }
+                FailureKind::Denied
+                    if failure.message.contains("eks:TagResource") && new.user_tags.is_empty() =>
+                {
+                    if call.tags.is_empty() {
+                        return Err(failure.into_error(&attempting).into());
+                    }
+                    progress("without tags, since eks:TagResource is denied".to_owned());
+                    call.tags.clear();
+                    continue;
+                }
+                FailureKind::LimitExceeded => {
+                    return Err(failure
+                        .into_error(&attempting)
+                        .fix("deregister a cluster that is no longer used, or raise the quota \"Registered clusters\" (L-FDFA5F81)")
+                        .into());
+                }
+                _ => return Err(stale_or(failure, &attempting)),
+            }
+            let delay = delays.next().unwrap_or(Duration::from_secs(5));
+            tokio::select! {
+                _ = self.stop.stopped() => return Err(StepFailure::Stopped),
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    /// The code could not be kept, and nobody can ever use it: the registration is of no use either.
+    async fn take_back(&self, name: &str, why: Failure) -> Error {
+        let error = Error::failed(
+            Code::ACTIVATION_NOT_KEPT,
+            format!("the activation of {name} could not be kept in the cluster"),
+        )
+        .cause(why.message.clone());
+        match self.ports.registrations.deregister(name).await {
+            Ok(()) => {
+                self.context.code_in_cluster.store(false, Ordering::Release);
+                error
+                    .fact("state", "the registration was taken back")
+                    .fix("make sure that the cluster can be reached and written to, then run the same command again")
+            }
+            Err(failure) => error
+                .fact("state", format!("the registration could not be taken back: {}", failure.message))
+                .fix("run the same command again: it removes the registration and makes it anew"),
+        }
+    }
+}
+
+fn not_accepted(call: &RegisterCall, failure: &Failure) -> Error {
+    Error::failed(
+        Code::ROLE_NOT_ACCEPTED,
+        format!("EKS did not accept the agent role {} within {} minutes", call.role_arn, PROPAGATION_BOUND.as_secs() / 60),
+    )
+    .cause(failure.message.clone())
+    .fix("check that the role exists and that its trust policy lets ssm.amazonaws.com assume it; if it is new, run the same command again in a few minutes")
+}

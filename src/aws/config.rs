@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_runtime::env_config::section::EnvConfigSections;
@@ -70,7 +71,9 @@ pub async fn connect(settings: &AwsSettings) -> Result<Connected, Error> {
         );
     if let Some(profile) = &settings.profile {
         // The SDK lets keys in the environment win over a profile; who names one on the command line means it.
-        let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
+        let with_region = ProviderConfig::without_region().with_region(Some(Region::new(region.clone())));
+        let credentials =
+            ProfileFileCredentialsProvider::builder().configure(&with_region).profile_name(profile).build();
         loader = loader.profile_name(profile).credentials_provider(credentials);
     }
     Ok(Connected { sdk: loader.load().await, region })
@@ -79,10 +82,10 @@ pub async fn connect(settings: &AwsSettings) -> Result<Connected, Error> {
 fn max_attempts(setting: Option<&str>) -> Result<u32, Error> {
     let Some(text) = setting else { return Ok(MAX_ATTEMPTS) };
     match text.trim().parse() {
-        Ok(attempts) if attempts >= 1 => Ok(attempts),
+        Ok(attempts) if (1..=100).contains(&attempts) => Ok(attempts),
         Ok(_) | Err(_) => {
             Err(Error::usage(Code::AWS_SETTING, format!("AWS_MAX_ATTEMPTS={text:?} cannot be used"))
-                .cause("it is not a number of at least 1")
+                .cause("it is not a number from 1 to 100")
                 .fix("unset AWS_MAX_ATTEMPTS, or set it to a number such as 3"))
         }
     }
@@ -138,7 +141,7 @@ mod tests {
     fn attempts_that_would_abort_the_sdk_are_refused() {
         assert_eq!(max_attempts(None).unwrap(), 3);
         assert_eq!(max_attempts(Some(" 5 ")).unwrap(), 5);
-        for bad in ["0", "-1", "many", ""] {
+        for bad in ["0", "-1", "many", "", "101", "4294967295"] {
             assert_eq!(max_attempts(Some(bad)).unwrap_err().code, Code::AWS_SETTING, "{bad}");
         }
     }

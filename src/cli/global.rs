@@ -120,12 +120,15 @@ impl GlobalArgs {
     }
 }
 
+/// As long as an activation can be used: nothing is worth waiting for longer.
+const LONGEST: Duration = Duration::from_secs(72 * 60 * 60);
+
 /// Reads a duration as people write it: `90s`, `5m`, `1h30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration: SignedDuration = text.parse().map_err(|_| "write it as 30s, 5m or 1h30m".to_owned())?;
     match Duration::try_from(duration) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        Ok(_) | Err(_) => Err("it must be more than nothing".to_owned()),
+        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
+        Ok(_) | Err(_) => Err("it must be more than nothing and at most 72h".to_owned()),
     }
 }
 
@@ -138,7 +141,7 @@ mod tests {
         for (text, seconds) in [("90s", 90), ("5m", 300), ("1h30m", 5400), ("1h 30m", 5400)] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for bad in ["", "5", "-5m", "0s", "soon"] {
+        for bad in ["", "5", "-5m", "0s", "soon", "73h", "9223372036854775807s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

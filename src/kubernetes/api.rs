@@ -16,8 +16,8 @@ use crate::ports::{Failure, FailureKind, Side};
 /// Retries of a request that the server turned away or that got no answer. Safe: every write is idempotent.
 const RETRIES: usize = 3;
 
-/// The body of a request.
-#[derive(Clone, Debug)]
+/// The body of a request. No `Debug`: it may hold an activation code.
+#[derive(Clone)]
 pub(super) struct Content {
     /// Its media type.
     pub(super) media_type: &'static str,
@@ -42,8 +42,7 @@ impl Content {
     }
 }
 
-/// An answer.
-#[derive(Debug)]
+/// An answer. No `Debug`: it may hold a Secret.
 pub(super) struct Answer {
     /// 2xx.
     pub(super) status: StatusCode,
@@ -110,7 +109,11 @@ impl Connected {
         }
     }
 
-    async fn attempt(
+    /// One attempt of [`Self::call`].
+    ///
+    /// # Errors
+    /// Every answer but 2xx, and none.
+    pub(super) async fn attempt(
         &self,
         operation: &str,
         method: &Method,

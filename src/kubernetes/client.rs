@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower::{BoxError, ServiceBuilder};
 
 use crate::error::{Code, Error};
@@ -101,7 +102,13 @@ async fn load(settings: &ClusterSettings) -> Result<(Config, String), Error> {
         Ok(kubeconfig) => kubeconfig,
         Err(error) => {
             // As kubectl: without a kubeconfig, inside a pod, that pod's own cluster.
-            let nothing_asked_for = settings.kubeconfig.is_none() && settings.context.is_none();
+            let missing = match &error {
+                KubeconfigError::FindPath => true,
+                KubeconfigError::ReadConfig(io, _) => io.kind() == std::io::ErrorKind::NotFound,
+                _ => false,
+            };
+            let named = settings.kubeconfig.is_some() || settings.context.is_some();
+            let nothing_asked_for = missing && !named && settings.from_environment.is_empty();
             return match Config::incluster() {
                 Ok(config) if nothing_asked_for => Ok((with_proxy(config, false), "in-cluster".to_owned())),
                 Ok(_) | Err(_) => Err(unreadable(settings, &error)),
@@ -167,8 +174,13 @@ fn has_own_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
 /// kube compares NO_PROXY with the proxy's address and not with the server's; so the environment is read here.
 fn with_proxy(mut config: Config, has_own: bool) -> Config {
     if !has_own {
-        config.proxy_url =
-            Matcher::from_env().intercept(&config.cluster_url).map(|proxy| proxy.uri().clone());
+        config.proxy_url = Matcher::from_env().intercept(&config.cluster_url).and_then(|proxy| {
+            let Some((user, password)) = proxy.raw_auth() else { return Some(proxy.uri().clone()) };
+            // kube reads the credentials from the URL.
+            let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            let (scheme, authority) = (proxy.uri().scheme_str()?, proxy.uri().authority()?);
+            format!("{scheme}://{}:{}@{authority}", encode(user), encode(password)).parse().ok()
+        });
     }
     config
 }

@@ -15,12 +15,13 @@ use tokio::task::JoinHandle;
 use super::api::{Content, operation};
 use super::client::Connected;
 use crate::manifest::{ObjectKind, ObjectRef};
-use crate::ports::{Failure, FailureKind, HeldLease, Reply};
+use crate::ports::{Failure, FailureKind, HeldLease, Reply, Side};
 use crate::registration::observed::{Holder, Intent, LeaseFacts};
 
 const NAME: &str = "eksconnect";
 const DURATION_SECONDS: i64 = 30;
-const RENEW_EVERY: Duration = Duration::from_secs(10);
+const RENEW_EVERY: Duration = Duration::from_secs(8);
+const RENEWAL_TAKES_AT_MOST: Duration = Duration::from_secs(5);
 
 /// This process, as no other process at any time on any host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Process {
         let pid = std::process::id().to_string();
         Self {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            boot: boot_id(),
+            boot: format!("{}.{}", boot_id(), pid_namespace()),
             start: start_of(&pid).unwrap_or_else(|| "unknown".to_owned()),
             pid,
         }
@@ -55,7 +56,7 @@ impl Process {
 
     /// Whether this is known to be a process of this host that has ended. Unknown is not dead.
     fn is_dead_here(&self, here: &Self) -> bool {
-        let same_boot = self.host == here.host && self.boot == here.boot && self.boot != "unknown";
+        let same_boot = self.host == here.host && self.boot == here.boot && !self.boot.contains("unknown");
         same_boot && self.start != "unknown" && start_of(&self.pid).as_deref() != Some(self.start.as_str())
     }
 }
@@ -63,6 +64,12 @@ impl Process {
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
+}
+
+/// Process ids mean something only within their namespace: a container may share host name and boot, but not these.
+fn pid_namespace() -> String {
+    fs::read_link("/proc/self/ns/pid")
+        .map_or_else(|_| "unknown".to_owned(), |link| link.to_string_lossy().replace('/', ""))
 }
 
 /// When a process started, in clock ticks since boot (proc(5), field 22 of `stat`; the second field may hold spaces).
@@ -215,20 +222,24 @@ struct Held {
 }
 
 impl Held {
-    /// Writes the Lease anew, changed by `change`; one request at a time.
+    /// Writes the Lease anew, changed by `change`; one request at a time, and one attempt: what is repeated later
+    /// would write an old time.
     async fn write(&self, change: impl FnOnce(&mut Value), keep: bool) -> Result<(), Failure> {
         let mut live = self.live.lock().await;
         let Some(mut lease) = live.clone() else { return Ok(()) };
+        let now = Timestamp::now();
         change(&mut lease["spec"]);
-        let content = Some(Content::json(&lease));
-        let answer = self
-            .connected
-            .call(&operation("update", &self.lease), Method::PUT, &self.lease.path(), content)
-            .await;
+        lease["spec"]["renewTime"] = json!(micro_time(now));
+        let content = Content::json(&lease);
+        let (updating, path) = (operation("update", &self.lease), self.lease.path());
+        let attempt = self.connected.attempt(&updating, &Method::PUT, &path, Some(&content));
+        let Ok(answer) = tokio::time::timeout(RENEWAL_TAKES_AT_MOST, attempt).await else {
+            return Err(unanswered(&updating));
+        };
         match answer {
             Ok(answer) if keep => {
                 *live = Some(answer.json()?);
-                self.renewed_at.store(Timestamp::now().as_second(), Ordering::Release);
+                self.renewed_at.store(now.as_second(), Ordering::Release);
             }
             Ok(_) => *live = None,
             Err(failure) => {
@@ -240,6 +251,15 @@ impl Held {
             }
         }
         Ok(())
+    }
+}
+
+fn unanswered(operation: &str) -> Failure {
+    Failure {
+        side: Side::Cluster,
+        kind: FailureKind::Unreachable,
+        operation: operation.to_owned(),
+        message: "no answer in time".to_owned(),
     }
 }
 
@@ -257,7 +277,7 @@ async fn renew(held: Weak<Held>) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
         let Some(held) = held.upgrade() else { return };
-        let renewed = held.write(|spec| spec["renewTime"] = json!(micro_time(Timestamp::now())), true).await;
+        let renewed = held.write(|_| {}, true).await;
         if let Err(failure) = renewed {
             tracing::debug!("the Lease could not be renewed: {failure}");
         }

@@ -50,11 +50,19 @@ impl Connected {
         activation: &Activation,
     ) -> Result<Applied, Failure> {
         let mut body = object.body.clone();
-        body["data"] = json!({ "code": STANDARD.encode(activation.code.expose_secret()) });
+        let code = activation.code.expose_secret();
+        let encoded = STANDARD.encode(code);
+        body["data"] = json!({ "code": encoded });
         let path = format!("{}?fieldManager={ACTIVATION_MANAGER}&force=true", object.reference.path());
-        let answer = self
-            .call(&operation("patch", &object.reference), Method::PATCH, &path, Some(Content::apply(&body)))
-            .await?;
+        let patching = operation("patch", &object.reference);
+        let answer = self.call(&patching, Method::PATCH, &path, Some(Content::apply(&body))).await;
+        let answer = answer.map_err(|failure| {
+            // A webhook that refuses the Secret may quote it.
+            let quotes = failure.message.contains(code) || failure.message.contains(&encoded);
+            let message =
+                if quotes { "refused, in words that quote the Secret".to_owned() } else { failure.message };
+            Failure { message, ..failure }
+        })?;
         applied(&answer)
     }
 

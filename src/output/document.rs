@@ -44,6 +44,9 @@ pub(super) struct Place<'a> {
 /// A registration that was made, continued or found as it should be.
 pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
     let (desired, observed) = (&ended.desired, &ended.observed);
+    // A registration keeps the provider that it was made with.
+    let registered = observed.registration.as_ref().and_then(|registration| registration.provider.as_deref());
+    let provider = registered.unwrap_or(desired.provider.as_str());
     json!({
         "apiVersion": API_VERSION,
         "kind": "RegisterResult",
@@ -56,7 +59,7 @@ pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
             "arn": desired.arn,
             "account": observed.caller.account,
             "region": observed.region,
-            "provider": desired.provider.as_str(),
+            "provider": provider,
         },
         "cluster": {
             "context": place.context,

@@ -31,6 +31,8 @@ pub(super) fn text(error: &Error, verbose: bool) -> String {
 
 fn push_fact(out: &mut String, label: &str, text: &str) {
     for (index, line) in text.lines().enumerate() {
+        // Logs and messages of a cluster must not steer the terminal.
+        let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         let label = if index == 0 { label } else { "" };
         push(out, format_args!("\n  {DIM}{label:<7}{DIM:#} {line}"));
     }

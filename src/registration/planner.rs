@@ -228,10 +228,13 @@ fn converge(
     objects.extend(desired.base_objects().into_iter().chain(desired.pull_secret()));
     let wrong: Vec<Object> = out_of_shape(objects, observed);
     let agents = out_of_shape(vec![desired.stateful_set(activation_id)], observed);
-    let holds_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
+    let holds_code = observed.activation_secret.as_ref().is_some_and(|secret| {
+        secret.holds_code && secret.mark.as_ref().is_some_and(|mark| mark.activation_id == activation_id)
+    });
     let settled = registration.status == Status::Active
         && agents.is_empty()
-        && (0..desired.replicas()).all(|ordinal| observed.states.contains_key(&ordinal));
+        && (0..desired.replicas())
+            .all(|ordinal| observed.states.get(&ordinal).is_some_and(|state| state == activation_id));
     let spend = holds_code && desired.wait;
     if wrong.is_empty() && agents.is_empty() && observed.obsolete.is_empty() && !spend {
         if !settled && desired.wait {

@@ -439,6 +439,42 @@ fn refusals() {
 }
 
 #[test]
+fn a_given_role_is_that_very_role() {
+    let mut observed = fresh();
+    observed.agent_role = RoleSeen::Present(Role {
+        arn: "arn:aws:iam::111122223333:role/path/X".into(),
+        trust: manifest::AGENT_TRUST.into(),
+        permissions: Permissions::Absent,
+        ours: false,
+    });
+    let given = |arn: &str| RegisterRequest {
+        role: RoleChoice::Given { arn: arn.into(), name: "X".into() },
+        ..request()
+    };
+    let elsewhere = given("arn:aws:iam::444455556666:role/X");
+    let error = plan(&desired_of(&observed, &elsewhere), &observed, "token").unwrap_err();
+    assert_eq!(error.code, Code::ROLE_UNUSABLE);
+    let here = given("arn:aws:iam::111122223333:role/path/X");
+    let planned = plan(&desired_of(&observed, &here), &observed, "token").unwrap();
+    let registered = all_steps(&planned).into_iter().find_map(|step| match step {
+        Step::Register(new) => new.role_arn.clone(),
+        _ => None,
+    });
+    assert_eq!(registered.as_deref(), Some("arn:aws:iam::111122223333:role/path/X"));
+}
+
+#[test]
+fn another_activations_code_is_left_alone() {
+    let mut observed = converged();
+    observed.activation_secret = Some(ActivationSecretFacts {
+        mark: Some(mark("another")),
+        holds_code: true,
+        resource_version: "1".into(),
+    });
+    assert!(plan_of(&observed).unwrap().plan.is_empty());
+}
+
+#[test]
 fn without_waiting_an_unsuitable_cluster_is_registered_all_the_same() {
     let mut observed = fresh();
     observed.cluster.nodes = Some(vec![node("arm64", None)]);
@@ -484,6 +520,9 @@ fn each_proof_alone_makes_a_registration_ours() {
     let mut observed = fresh();
     observed.lease = Some(intended(ARN, UID, later));
     assert_eq!(prove(&bare, &observed), Proof::Nothing, "made long before that intent");
+    let earlier = now() - SignedDuration::from_hours(1);
+    observed.lease = Some(intended(ARN, UID, earlier));
+    assert_eq!(prove(&bare, &observed), Proof::Nothing, "made long after that intent");
     assert_eq!(prove(&registration(Status::Failed), &fresh()), Proof::UidTag);
 }
 

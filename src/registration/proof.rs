@@ -53,10 +53,14 @@ pub fn prove(registration: &Registration, observed: &Observed) -> Proof {
 /// EKS gives times in whole seconds, and its clock is not ours.
 const CLOCK_TOLERANCE_SECONDS: i64 = 300;
 
+/// A run that intends to register does so within minutes, or not at all: what is made later is somebody else's.
+const INTENT_HOLDS_SECONDS: i64 = 900;
+
 fn is_intended(registration: &Registration, observed: &Observed) -> bool {
     let Some(intent) = observed.lease.as_ref().and_then(|lease| lease.intent.as_ref()) else { return false };
-    let not_older = registration.created_at.is_some_and(|created| {
-        created.as_second() + CLOCK_TOLERANCE_SECONDS >= intent.started_at.as_second()
+    let made_then = registration.created_at.is_some_and(|created| {
+        let after = created.as_second() - intent.started_at.as_second();
+        (-CLOCK_TOLERANCE_SECONDS..=INTENT_HOLDS_SECONDS).contains(&after)
     });
-    intent.cluster_arn == registration.arn && intent.cluster_uid == observed.cluster.uid && not_older
+    intent.cluster_arn == registration.arn && intent.cluster_uid == observed.cluster.uid && made_then
 }

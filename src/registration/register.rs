@@ -155,10 +155,16 @@ impl Run<'_> {
                 return Err(refused);
             }
             tokio::select! {
-                _ = self.stop.stopped() => return Err(refused),
+                _ = self.stop.stopped() => return Err(self.interrupted()),
                 () = tokio::time::sleep(LEASE_LOOK) => {}
             }
         }
+    }
+
+    fn interrupted(&self) -> Error {
+        let message = format!("registering {} was interrupted", self.request.name);
+        Error::new(Code::INTERRUPTED, Kind::Interrupted, message)
+            .fix("run the same command again: it continues where this one ended")
     }
 
     /// One try. Returns what changed in the meantime, if something did.
@@ -182,8 +188,7 @@ impl Run<'_> {
         let interrupted = interrupted && !not_done.is_empty();
         history.done.extend(done);
         history.made = worker.made();
-        history.uncertain = worker.registration_is_uncertain();
-        history.foreign_namespace = seen.desired.foreign_namespace;
+        history.uncertain |= worker.registration_is_uncertain();
         if (failure.is_some() || interrupted) && !worker.code_in_cluster() {
             history.not_undone = worker.undo().await;
             history.undone = true;
@@ -194,11 +199,7 @@ impl Run<'_> {
         }
         match failure {
             Some(error) => Err(error),
-            None if interrupted => {
-                let message = format!("registering {} was interrupted", self.request.name);
-                Err(Error::new(Code::INTERRUPTED, Kind::Interrupted, message)
-                    .fix("run the same command again: it continues where this one ended"))
-            }
+            None if interrupted => Err(self.interrupted()),
             None => Ok(stale),
         }
     }

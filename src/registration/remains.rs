@@ -1,10 +1,11 @@
 //! What a failed run leaves behind, each with the command that removes it.
 
-use super::observed::Observed;
+use super::observed::{Observed, Status};
 use super::request::{ROLE_POLICY_NAME, RegisterRequest};
 use super::step::{SERVICE_LINKED_ROLE, Step};
-use crate::error::{Code, Error, Remains};
-use crate::manifest::ObjectRef;
+use super::worker::kubectl_delete;
+use crate::error::{Code, Error, Kind, Remains};
+use crate::manifest::{ObjectKind, ObjectRef};
 use crate::plan::Done;
 
 /// All that a run did, over all its tries.
@@ -18,8 +19,6 @@ pub(super) struct History {
     pub(super) made: Vec<(ObjectRef, String)>,
     /// Whether a registration may have been made whose answer is lost.
     pub(super) uncertain: bool,
-    /// Whether the namespace is somebody else's.
-    pub(super) foreign_namespace: bool,
     /// Whether the last try undid what it made in the cluster.
     pub(super) undone: bool,
     /// What of that could not be undone.
@@ -34,7 +33,7 @@ impl History {
     /// Adds to an error what is left behind.
     pub(super) fn list_remains(mut self, mut error: Error, request: &RegisterRequest, region: &str) -> Error {
         error.remains.extend(self.registration(&error, request, region));
-        error.remains.extend(self.objects(request));
+        error.remains.extend(self.objects(&error));
         error.remains.append(&mut self.not_undone);
         error.remains.extend(self.roles(request));
         error
@@ -42,7 +41,11 @@ impl History {
 
     fn registration(&self, error: &Error, request: &RegisterRequest, region: &str) -> Option<Remains> {
         let name = &request.name;
-        let existed = self.before.as_ref().is_some_and(|before| before.registration.is_some())
+        let unfinished = |before: &Observed| {
+            before.registration.as_ref().is_some_and(|registration| registration.status != Status::Active)
+        };
+        let existed = self.before.as_ref().is_some_and(unfinished)
+            && error.kind != Kind::Refused
             && !self.did(|step| matches!(step, Step::Discard { .. }));
         let not_taken_back = error.code == Code::ACTIVATION_NOT_KEPT && !self.undone;
         let made = self.did(|step| matches!(step, Step::Register(_))) || not_taken_back;
@@ -56,29 +59,24 @@ impl History {
         })
     }
 
-    fn objects(&self, request: &RegisterRequest) -> Option<Remains> {
-        let applies = |step: &Step| {
-            matches!(
-                step,
-                Step::Apply(_) | Step::ApplyPullSecret(_) | Step::ApplyOnceRegistered(_) | Step::Register(_)
-            )
-        };
-        let applied = self.done.iter().filter(|(step, _)| applies(step)).count();
-        if applied == 0 || self.undone {
+    /// What this run made, by name: a namespace that it did not make is never offered for deletion.
+    fn objects(&self, error: &Error) -> Option<Remains> {
+        // Then another run works with them.
+        if self.made.is_empty() || self.undone || error.code == Code::LEASE_HELD {
             return None;
         }
-        let (namespace, ours) = (&request.namespace, "-l app.kubernetes.io/managed-by=eksconnect");
-        let namespaced = if self.foreign_namespace {
-            format!(
-                "kubectl delete statefulset,secret,configmap,serviceaccount,role,rolebinding,networkpolicy,\
-                 poddisruptionbudget,lease -n {namespace} {ours}"
-            )
-        } else {
-            format!("kubectl delete namespace {namespace}")
-        };
+        let namespace_goes = self.made.iter().any(|(object, _)| object.kind == ObjectKind::Namespace);
+        let commands: Vec<String> = self
+            .made
+            .iter()
+            .filter(|(object, _)| !namespace_goes || object.kind.is_cluster_scoped())
+            .map(|(object, _)| kubectl_delete(object))
+            .collect();
+        let count = self.made.len();
+        let objects = if count == 1 { "object" } else { "objects" };
         Some(Remains {
-            what: format!("{applied} objects of the connector in the cluster"),
-            remove_with: format!("{namespaced}; kubectl delete clusterrole,clusterrolebinding {ours}"),
+            what: format!("{count} {objects} of the connector in the cluster"),
+            remove_with: commands.join("; "),
         })
     }
 

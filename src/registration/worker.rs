@@ -66,7 +66,7 @@ impl Worker<Step> for RegisterWorker {
         progress: Progress,
     ) -> BoxFuture<'static, Result<Done, StepFailure>> {
         Box::pin(async move {
-            if step.is_write() && self.context.lease.get().is_some_and(|lease| lease.is_lost()) {
+            if step.is_write() && self.lease_is_lost() {
                 return Err(StepFailure::Stale("the Lease of eksconnect was taken over".to_owned()));
             }
             match step {
@@ -254,6 +254,14 @@ impl RegisterWorker {
         made.retain(|(object, _)| !namespace_goes || object.kind.is_cluster_scoped());
         made.sort_by_key(|(object, _)| object.kind == ObjectKind::Namespace);
         let mut remains = Vec::new();
+        if !self.may_undo().await {
+            tracing::debug!("somebody else may be working here: nothing is undone");
+            let left = |(object, _): (ObjectRef, String)| Remains {
+                what: object.to_string(),
+                remove_with: kubectl_delete(&object),
+            };
+            return made.into_iter().map(left).collect();
+        }
         if !namespace_goes
             && let Some(lease) = self.context.lease.get()
             && let Err(failure) = lease.discard().await
@@ -270,6 +278,21 @@ impl RegisterWorker {
             }
         }
         remains
+    }
+
+    fn lease_is_lost(&self) -> bool {
+        self.context.lease.get().is_some_and(|lease| lease.is_lost())
+    }
+
+    /// Whether what this run made is still its own business: without the Lease, another run may have gone on with it.
+    async fn may_undo(&self) -> bool {
+        match self.context.lease.get() {
+            Some(lease) => !lease.is_lost(),
+            None => match self.ports.cluster.lease(&self.desired.settings.namespace).await {
+                Ok(lease) => lease.is_none_or(|lease| lease.held_by.is_none()),
+                Err(_) => false,
+            },
+        }
     }
 
     /// A namespace goes when all that is in it is gone. The next run would be refused until then.

@@ -70,6 +70,26 @@ async fn profiles() {
 }
 
 #[tokio::test]
+async fn a_profile_that_assumes_a_role() {
+    let mut scene = Scene::new().await;
+    let account = scene.lease.account().clone();
+    let role =
+        scene.lease.aws().add_caller(&account.id, CallerSpec::role("Deployer", "x", None)).await.unwrap();
+    let name = role.arn.split('/').nth(1).unwrap();
+    let content = format!(
+        "[profile deploy]\nrole_arn = arn:aws:iam::{}:role/{name}\nsource_profile = base\n\
+         [profile base]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        account.id, account.access_key_id, account.secret_access_key
+    );
+    scene.home_file(".aws/config", &content);
+    scene.unset("AWS_ACCESS_KEY_ID");
+    scene.unset("AWS_SECRET_ACCESS_KEY");
+    scene.register(&["--profile", "deploy", "--dry-run"]).await.expect(0).says(&["assumed-role/Deployer/"]);
+    scene.set("AWS_PROFILE", "deploy");
+    scene.register(&["--dry-run"]).await.expect(0).says(&["assumed-role/Deployer/"]);
+}
+
+#[tokio::test]
 async fn settings_that_would_abort_the_sdk_are_refused() {
     let mut scene = Scene::new().await;
     scene.set("AWS_MAX_ATTEMPTS", "0");

@@ -36,7 +36,9 @@ async fn results_plans_and_errors_fit_their_schemas() {
     let result = Schema::new(include_str!("../../docs/schemas/register-result.json"));
     let plan = Schema::new(include_str!("../../docs/schemas/register-plan.json"));
     let error = Schema::new(include_str!("../../docs/schemas/error.json"));
+    let page = Schema::new(include_str!("../../docs/schemas/error-page.json"));
     let scene = Scene::new().await;
+    page.fits(&scene.run(&["explain", "EKSC0412", "-o", "json"]).await.expect(0).json());
 
     let planned = scene.register(&["--dry-run", "-o", "json"]).await.expect(0).json();
     plan.fits(&planned);

@@ -33,8 +33,10 @@ impl RegisterWorker {
         let secret = manifest::activation_secret(&self.desired.settings, &mark);
         self.context.registration_is_uncertain.store(false, Ordering::Release);
         self.context.code_in_cluster.store(true, Ordering::Release);
-        if let Err(failure) = self.ports.cluster.keep_activation(&secret, &registered.activation).await {
-            return Err(self.take_back(&name, failure).await.into());
+        match self.ports.cluster.keep_activation(&secret, &registered.activation).await {
+            Ok(applied) if applied.created => self.note_made(&secret.reference, applied.uid),
+            Ok(_) => {}
+            Err(failure) => return Err(self.take_back(&name, failure).await.into()),
         }
         let Registered { arn, activation, .. } = registered;
         // A plan registers once.
@@ -70,6 +72,9 @@ impl RegisterWorker {
             .build();
         let mut unanswered = 0;
         loop {
+            if self.lease_is_lost() {
+                return Err(StepFailure::Stale("the Lease of eksconnect was taken over".to_owned()));
+            }
             let failure = match self.ports.registrations.register(&call).await {
                 Ok(registered) => return Ok(registered),
                 Err(failure) => failure,

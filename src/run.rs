@@ -65,11 +65,16 @@ fn refuse_command_line(arguments: &[OsString], error: &clap::Error) -> ExitCode 
             let error = if rest.is_empty() { error } else { error.cause(rest.join("\n")) };
             Console::plain(format).error(&error);
         }
-        _ => {
+        _ if about_itself => {
             if error.print().is_err() {
                 // Nobody reads it any more.
                 return ExitCode::from(2);
             }
+        }
+        _ => {
+            let text = error.render().ansi().to_string();
+            let coded = text.replacen("error:", &format!("error[{}]:", Code::COMMAND_LINE), 1);
+            Console::plain(Format::Text).write_stderr(coded.trim_end());
         }
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))

@@ -52,7 +52,7 @@ impl Console {
 
     /// For when the options could not be read.
     pub fn plain(format: Format) -> Self {
-        Self { format, color: ColorChoice::Never, quiet: true, verbosity: 0, live: false }
+        Self { format, color: ColorChoice::Auto, quiet: true, verbosity: 0, live: false }
     }
 
     /// The format of results.

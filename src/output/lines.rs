@@ -1,6 +1,6 @@
 //! The lines of a run, one a topic: drawn and redrawn on a terminal, written once when they are finished elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ pub(super) struct Lines {
     console: Console,
     screen: Option<MultiProgress>,
     lines: Mutex<BTreeMap<Topic, Line>>,
+    /// What was written of a registration that takes its time, where nothing can be redrawn.
+    written: Mutex<BTreeSet<String>>,
 }
 
 struct Line {
@@ -35,7 +37,7 @@ const OUTCOME: usize = 10;
 impl Lines {
     pub(super) fn new(console: &Console) -> Self {
         let screen = console.is_live().then(MultiProgress::new);
-        Self { console: console.clone(), screen, lines: Mutex::new(BTreeMap::new()) }
+        Self { console: console.clone(), screen, lines: Mutex::default(), written: Mutex::default() }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<Topic, Line>) -> T) -> T {
@@ -91,6 +93,13 @@ impl Lines {
 
     /// Where the topic stands.
     pub(super) fn progress(&self, topic: Topic, text: &str) {
+        // Minutes may pass while IAM's changes spread; a pipeline should not have to guess. Agents change too often.
+        if self.screen.is_none() && topic == Topic::Registration {
+            let first = self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
+            if first {
+                self.say(&format!("    {}: {text}", topic.title()));
+            }
+        }
         self.with(|lines| {
             if let Some(bar) = lines.get(&topic).and_then(|line| line.bar.as_ref()) {
                 bar.set_message(text.to_owned());

@@ -12,6 +12,7 @@ mod refusal;
 pub mod register;
 mod remains;
 pub mod request;
+mod roles;
 mod scheduling;
 pub mod step;
 mod wait;

@@ -1,12 +1,12 @@
-//! The planner by tables and by laws.
+//! The planner by tables. Its laws, and the options of the workload, have files of their own.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
 
 use super::super::name::ClusterName;
+use super::super::observed::Permissions;
 use super::super::observed::{
     ActivationSecretFacts, Caller, ClusterFacts, Holder, LeaseFacts, Mark, NamespaceFacts, NodeFacts, Role,
 };
@@ -14,8 +14,10 @@ use super::super::proof::Proof;
 use super::super::provider::{Detected, Provider};
 use super::super::request::{CLUSTER_UID_TAG, RegisterRequest};
 use super::*;
-use crate::manifest::{Taint, workload::Workload};
+use crate::manifest::{self, Taint, workload::Workload};
 
+#[path = "planner_law_tests.rs"]
+mod laws;
 #[path = "planner_workload_tests.rs"]
 mod workload;
 
@@ -577,142 +579,4 @@ fn a_crash_after_the_code_was_kept_is_continued_with_that_code() {
             .plan
             .is_empty()
     );
-}
-
-/// Worlds that a run may find: any mixture of what exists, what is ours, and what has drifted.
-fn worlds() -> impl Strategy<Value = Observed> {
-    let statuses = prop_oneof![
-        Just(Status::Creating),
-        Just(Status::Pending),
-        Just(Status::Active),
-        Just(Status::Failed),
-        Just(Status::Deleting),
-    ];
-    let registrations = proptest::option::of((statuses, any::<bool>(), any::<bool>()));
-    let roles = prop_oneof![
-        Just(RoleSeen::Absent),
-        (any::<bool>(), any::<bool>()).prop_map(|(ours, right)| RoleSeen::Present(Role {
-            arn: "arn:aws:iam::111122223333:role/AmazonEKSConnectorAgentRole".into(),
-            trust: manifest::AGENT_TRUST.into(),
-            permissions: if right {
-                Permissions::Inline(manifest::AGENT_PERMISSIONS.into())
-            } else {
-                Permissions::Absent
-            },
-            ours,
-        })),
-    ];
-    let secrets = proptest::option::of((any::<bool>(), any::<bool>()));
-    let drift = proptest::collection::vec(0..3_u8, 16);
-    (registrations, roles, secrets, 0..3_u32, any::<[bool; 4]>(), drift).prop_map(
-        |(registered, agent_role, secret, states, [namespace, marked, linked, lease], drift)| {
-            let mut observed = Observed { service_linked_role: Some(linked), agent_role, ..fresh() };
-            observed.registration = registered.map(|(status, tagged, expired)| Registration {
-                tags: if tagged { registration(Status::Active).tags } else { BTreeMap::new() },
-                activation_expiry: Some(if expired { now() } else { now() + SignedDuration::from_hours(1) }),
-                ..registration(status)
-            });
-            if namespace {
-                observed.namespace = Some(NamespaceFacts {
-                    terminating: false,
-                    ours: true,
-                    enforced: Some("baseline".into()),
-                    mark: marked.then(|| mark(ACTIVATION)),
-                });
-                observed.activation_secret = secret.map(|(same, holds_code)| ActivationSecretFacts {
-                    mark: Some(mark(if same { ACTIVATION } else { "another" })),
-                    holds_code,
-                    resource_version: "1".into(),
-                });
-                observed.states = (0..states).map(|ordinal| (ordinal, ACTIVATION.to_owned())).collect();
-                observed.lease = lease.then(|| intended(ARN, UID, now()));
-                for (object, drift) in converged().objects.into_keys().zip(drift) {
-                    let exists = object.kind == ObjectKind::Namespace;
-                    let state = match drift {
-                        0 if !exists => ObjectState::Absent,
-                        0 | 1 => ObjectState::Differs,
-                        _ => ObjectState::Same,
-                    };
-                    // What names an activation is known only where there is a registration.
-                    let names_activation =
-                        matches!(object.kind, ObjectKind::Namespace | ObjectKind::StatefulSet);
-                    if !names_activation || observed.registration.is_some() {
-                        observed.objects.insert(object, state);
-                    }
-                }
-            }
-            observed
-        },
-    )
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Applying a plan and planning again gives nothing.
-    #[test]
-    fn a_plan_reaches_its_goal(observed in worlds()) {
-        if let Ok(planned) = plan_of(&observed) {
-            let world = carry_out(&observed, &desired_of(&observed, &request()), all_steps(&planned));
-            let again = plan_of(&world).unwrap();
-            prop_assert!(again.plan.is_empty(), "{:?}\nafter {:?}", all_steps(&again), all_steps(&planned));
-        }
-    }
-
-    /// Every order that the needs allow ends the same (`carry_out` panics where a step comes too early).
-    #[test]
-    fn every_order_that_the_needs_allow_ends_the_same(observed in worlds(), seed in any::<u64>()) {
-        if let Ok(planned) = plan_of(&observed) {
-            let desired = desired_of(&observed, &request());
-            let shuffled = any_order(&planned, seed);
-            let one = carry_out(&observed, &desired, all_steps(&planned));
-            let other = carry_out(&observed, &desired, shuffled);
-            prop_assert_eq!(one, other);
-        }
-    }
-
-    /// Nothing that is not ours is touched.
-    #[test]
-    fn no_step_for_what_is_not_ours(observed in worlds()) {
-        if let Ok(planned) = plan_of(&observed) {
-            for step in all_steps(&planned) {
-                match step {
-                    Step::Discard { .. } => {
-                        let registration = observed.registration.as_ref().unwrap();
-                        prop_assert!(prove(registration, &observed).is_proven());
-                        prop_assert!(registration.status != Status::Active, "an ACTIVE registration is never discarded");
-                    }
-                    Step::PutAgentPolicy { .. } => {
-                        let ours = match &observed.agent_role {
-                            RoleSeen::Present(role) => role.ours,
-                            RoleSeen::Absent => true,
-                            RoleSeen::Unreadable => false,
-                        };
-                        prop_assert!(ours);
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-}
-
-/// A random order of the steps that respects their needs.
-fn any_order(planned: &RegisterPlan, seed: u64) -> Vec<&Step> {
-    let mut left: Vec<_> = planned.plan.iter().collect();
-    let mut done = Vec::new();
-    let mut order = Vec::new();
-    let mut random = seed;
-    while !left.is_empty() {
-        let ready: Vec<usize> = (0..left.len())
-            .filter(|index| left[*index].1.needs.iter().all(|need| done.contains(need)))
-            .collect();
-        assert!(!ready.is_empty(), "the needs have a cycle");
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let pick = ready[usize::try_from(random >> 33).unwrap() % ready.len()];
-        let (id, planned) = left.remove(pick);
-        done.push(id);
-        order.push(&planned.step);
-    }
-    order
 }

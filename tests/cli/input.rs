@@ -40,7 +40,7 @@ async fn each_wrong_option_has_its_own_error_and_asks_nobody() {
 #[tokio::test]
 async fn a_typo_gets_the_nearest_right_word() {
     let scene = Scene::new().await;
-    scene.run(&["regster"]).await.expect(2).says(&["register"]);
+    scene.run(&["regster"]).await.expect_error("EKSC0107", 2).says(&["register"]);
     scene.run(&["register", "--nmae", "a"]).await.expect(2).says(&["--name"]);
     scene.run(&["register"]).await.expect(2).says(&["--name"]);
     scene.run(&["register", "--name", "a", "--provider", "gce"]).await.expect(2).says(&["GKE"]);

@@ -186,7 +186,9 @@ async fn a_new_role_is_waited_for_until_eks_can_see_it() {
         ..SettingsPatch::default()
     };
     scene.settings(settings).await;
-    scene.register(&[]).await.expect(0);
+    let run = scene.register(&[]).await.expect(0);
+    let said = run.stderr.matches("waiting until EKS can see the agent role").count();
+    assert_eq!(said, 1, "{}", run.stderr);
     let refused: Vec<_> = scene
         .calls()
         .await

@@ -62,7 +62,7 @@ pub(super) async fn until_active(
         }
         tokio::select! {
             _ = stop.stopped() => return Err(StepFailure::Stopped),
-            () = sleep_until(deadline) => return Err(timed_out(ports, awaited, &state, &seen).await.into()),
+            () = sleep_until(deadline) => return Err(timed_out(ports, awaited, &state, &mut seen).await.into()),
             next = agents.next() => match next {
                 Some(Ok(now)) => {
                     // Each further agent may be the one that makes it ACTIVE.
@@ -150,7 +150,13 @@ fn removed(name: &str) -> Error {
     .fix("find out who did (CloudTrail, DeregisterCluster), then run the same command again")
 }
 
-async fn timed_out(ports: &Ports, awaited: &Awaited<'_>, state: &AgentState, seen: &Seen) -> Error {
+async fn timed_out(ports: &Ports, awaited: &Awaited<'_>, state: &AgentState, seen: &mut Seen) -> Error {
+    // While no agent is ready EKS is hardly asked.
+    if let Ok(Some(registration)) = ports.registrations.registration(awaited.name).await
+        && let Err(failed) = seen.take(registration, awaited.name)
+    {
+        return failed;
+    }
     let limit = jiff::SignedDuration::try_from(awaited.limit).unwrap_or(jiff::SignedDuration::MAX);
     let mut error = Error::new(
         Code::NOT_ACTIVE,

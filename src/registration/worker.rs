@@ -312,7 +312,7 @@ impl RegisterWorker {
 
 /// The command that deletes an object by hand.
 pub(super) fn kubectl_delete(object: &ObjectRef) -> String {
-    let resource = object.kind.resource();
+    let resource = object.kind.name().to_lowercase();
     match &object.namespace {
         Some(namespace) => format!("kubectl delete {resource} -n {namespace} {}", object.name),
         None => format!("kubectl delete {resource} {}", object.name),

@@ -142,8 +142,8 @@ async fn a_failing_container_is_quoted() {
         quotas.get("none").await.unwrap().status.and_then(|status| status.hard).is_some()
     })
     .await;
-    let run = scene.register(&["--wait-timeout", "5s"]).await.expect_error("EKSC0412", 4);
-    run.says(&["the StatefulSet cannot make its pods", "exceeded quota: none"]);
+    let run = scene.register(&["--wait-timeout", "4s"]).await.expect_error("EKSC0412", 4);
+    run.says(&["the StatefulSet cannot make its pods", "exceeded quota: none", "state   PENDING"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use std::fmt;
 
 mod code;
 mod from_port;
+mod words;
 pub use code::Code;
+pub use words::words;
 
 /// How a command ended badly; decides the exit code together with what remains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
 
+use crate::error::words;
 use crate::ports::{Failure, FailureKind, Side};
 
 /// Says, for `-v`, what is about to be asked.
@@ -134,17 +135,9 @@ fn credentials_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Cred
     None
 }
 
-/// The error's own words and those of its causes, without repetitions.
+/// The error's own words and those of its causes.
 fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut words: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if !words.iter().any(|said| said.contains(&text)) {
-            words.push(text);
-        }
-        next = error.source();
-    }
+    let mut words = words(error);
     // The outermost says only that sending failed.
     if words.len() > 1 && words[0] == "dispatch failure" {
         words.remove(0);

@@ -10,6 +10,7 @@ use kube::client::Body;
 use serde_json::Value;
 
 use super::client::Connected;
+use crate::error::words;
 use crate::manifest::ObjectRef;
 use crate::ports::{Failure, FailureKind, Side};
 
@@ -191,15 +192,7 @@ pub(super) fn refusal(status: StatusCode, body: &[u8]) -> (FailureKind, String) 
 }
 
 fn transport(error: &(dyn std::error::Error + 'static)) -> (FailureKind, String) {
-    let mut words: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if !words.iter().any(|said| said.contains(&text)) {
-            words.push(text);
-        }
-        next = error.source();
-    }
+    let words = words(error);
     let message = words.last().cloned().unwrap_or_default();
     let all = words.join(": ");
     if all.contains("certificate") {

@@ -122,7 +122,6 @@ fn registered(cluster: Cluster) -> Option<Registered> {
         activation: Activation {
             id: connector.activation_id?,
             code: SecretString::from(connector.activation_code?),
-            expires_at: connector.activation_expiry.as_ref().and_then(timestamp),
         },
     })
 }

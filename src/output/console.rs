@@ -65,11 +65,6 @@ impl Console {
         self.live
     }
 
-    /// Whether progress may be shown at all.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// Whether technical causes are shown.
     pub fn is_verbose(&self) -> bool {
         self.verbosity > 0

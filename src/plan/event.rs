@@ -1,7 +1,5 @@
 //! What happens while a plan is executed, for whoever shows it.
 
-use std::time::Duration;
-
 use super::StepId;
 
 /// Something that happened to a step.
@@ -27,15 +25,11 @@ pub enum Event<S> {
         id: StepId,
         /// A short phrase: `created`.
         outcome: String,
-        /// How long it took.
-        took: Duration,
     },
     /// It failed.
     Failed {
         /// Which step of the plan.
         id: StepId,
-        /// How long it took.
-        took: Duration,
     },
 }
 

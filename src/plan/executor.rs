@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -205,17 +204,15 @@ fn start<S: Clone + Send + 'static>(
     let worker = Arc::clone(worker);
     let reporter = Arc::clone(reporter);
     async move {
-        let began = Instant::now();
         reporter.event(Event::Started { id, step: step.clone() });
         let progress = {
             let reporter = Arc::clone(&reporter);
             Box::new(move |text| reporter.event(Event::Progress { id, text }))
         };
         let result = worker.work(step, progress).await;
-        let took = began.elapsed();
         reporter.event(match &result {
-            Ok(done) => Event::Finished { id, outcome: done.outcome.clone(), took },
-            Err(_) => Event::Failed { id, took },
+            Ok(done) => Event::Finished { id, outcome: done.outcome.clone() },
+            Err(_) => Event::Failed { id },
         });
         (id, result)
     }

@@ -1,6 +1,5 @@
 //! The activation: an id that may be shown, and a code that may not.
 
-use jiff::Timestamp;
 use secrecy::SecretString;
 
 /// What RegisterCluster answers once, and never again. `Debug` does not show the code.
@@ -10,8 +9,6 @@ pub struct Activation {
     pub id: String,
     /// The one-time code. It leaves this type only for the activation Secret.
     pub code: SecretString,
-    /// Until when the code can be used (72 hours; EKS API, `ConnectorConfigResponse.activationExpiry`).
-    pub expires_at: Option<Timestamp>,
 }
 
 #[cfg(test)]
@@ -20,11 +17,8 @@ mod tests {
 
     #[test]
     fn debug_hides_the_code() {
-        let activation = Activation {
-            id: "the-id".into(),
-            code: SecretString::from("do-not-show-me".to_owned()),
-            expires_at: None,
-        };
+        let activation =
+            Activation { id: "the-id".into(), code: SecretString::from("do-not-show-me".to_owned()) };
         let shown = format!("{activation:?}");
         assert!(shown.contains("the-id"));
         assert!(!shown.contains("do-not-show-me"), "{shown}");

@@ -36,6 +36,8 @@ pub(super) struct Context {
     /// Set as soon as a code may be in the cluster, or a registration may have been made whose answer is lost: from
     /// then on nothing is undone. The Lease's intent proves whose that registration is.
     code_in_cluster: AtomicBool,
+    /// Whether our tags had to be left out.
+    untagged: AtomicBool,
     /// Whether a registration may have been made whose answer is lost.
     registration_is_uncertain: AtomicBool,
 }

@@ -218,6 +218,27 @@ async fn a_denied_action_of_aws_is_named_and_the_documented_policy_suffices() {
     assert!(scene.namespace_exists().await, "{NAMESPACE}");
 }
 
+#[tokio::test]
+async fn without_the_right_to_tag_our_tags_are_left_out_and_the_users_are_not() {
+    let mut scene = Scene::new().await;
+    let account = scene.lease.account().id.clone();
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "*", "Resource": "*" },
+        { "Effect": "Deny", "Action": "eks:TagResource", "Resource": "*" },
+    ] });
+    let caller =
+        scene.lease.aws().add_caller(&account, CallerSpec::user("plain", Some(policy))).await.unwrap();
+    become_caller(&mut scene, &caller);
+    let run = scene.register(&["--tag", "team=platform"]).await.expect_error("EKSC0207", 5);
+    run.says(&["allow eks:TagResource to the caller"]);
+    assert_eq!(scene.registrations().await.len(), 0);
+    scene.register(&[]).await.expect(0).says(&["without tags, since eks:TagResource is denied", "untagged"]);
+    assert_eq!(scene.registrations().await["onprem1"]["tags"], json!({}));
+    // The activation's id proves whose it is.
+    let again = scene.register(&[]).await.expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+}
+
 /// After starting over the account is another one.
 fn return_to(scene: &mut Scene) {
     scene.env.clear();

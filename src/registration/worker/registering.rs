@@ -41,7 +41,8 @@ impl RegisterWorker {
         let Registered { arn, activation, .. } = registered;
         // A plan registers once.
         drop(self.context.registered.set(Known { arn, activation_id: activation.id, created_at }));
-        Ok(Done::new("created"))
+        let untagged = self.context.untagged.load(Ordering::Acquire);
+        Ok(Done::new(if untagged { "untagged" } else { "created" }))
     }
 
     async fn call_register(
@@ -120,6 +121,7 @@ impl RegisterWorker {
                     }
                     progress("without tags, since eks:TagResource is denied".to_owned());
                     call.tags.clear();
+                    self.context.untagged.store(true, Ordering::Release);
                     continue;
                 }
                 FailureKind::LimitExceeded => {

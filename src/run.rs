@@ -137,7 +137,7 @@ async fn run_register(
     }
     let stop = Stop::default();
     let mut twice = listen(&stop, &view)?;
-    let work = register(&ports, &request, Arc::clone(&view) as _, &stop);
+    let work = register(&ports, &request, &view, &stop);
     tokio::select! {
         ended = work => {
             view.end(ended.is_ok());

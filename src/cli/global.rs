@@ -59,6 +59,9 @@ pub struct GlobalArgs {
         hide_env = true
     )]
     pub timeout: Duration,
+    /// Agree to every question beforehand, as a pipeline must
+    #[arg(short, long, global = true, env = "EKSCONNECT_YES", help_heading = WHERE, hide_env = true)]
+    pub yes: bool,
     /// Format of the result on standard output
     #[arg(
         short,

@@ -75,6 +75,8 @@ codes! {
     INVALID_PLACEMENT = "0110";
     /// A proxy or an exception from it is malformed.
     INVALID_PROXY = "0111";
+    /// A question was not agreed to, or there was nobody to ask.
+    NOT_AGREED = "0112";
 
     /// No Region is configured.
     NO_REGION = "0201";
@@ -154,6 +156,8 @@ codes! {
     REGISTRATION_GONE = "0415";
     /// More agents are wanted than have a state, and the code is used up.
     AGENTS_WITHOUT_STATE = "0416";
+    /// Between a question and its answer the account or the cluster became another.
+    IDENTITY_CHANGED = "0417";
 
     /// No node can run the agent.
     NO_SUITABLE_NODE = "0501";

@@ -34,6 +34,7 @@ pub struct Console {
     quiet: bool,
     verbosity: u8,
     live: bool,
+    agreed: bool,
 }
 
 impl Console {
@@ -47,12 +48,13 @@ impl Console {
             verbosity: global.verbose,
             // Log lines and a live display would overwrite each other.
             live: terminal && !global.quiet && global.verbose == 0,
+            agreed: global.yes,
         }
     }
 
     /// For when the options could not be read.
     pub fn plain(format: Format) -> Self {
-        Self { format, color: ColorChoice::Auto, quiet: true, verbosity: 0, live: false }
+        Self { format, color: ColorChoice::Auto, quiet: true, verbosity: 0, live: false, agreed: false }
     }
 
     /// The format of results.
@@ -81,6 +83,43 @@ impl Console {
             ColorChoice::Always => StreamColor::Always,
             ColorChoice::Never => StreamColor::Never,
         }
+    }
+
+    /// Asks for agreement on the terminal, unless `--yes` has given it.
+    ///
+    /// # Errors
+    /// There is nobody to ask, or the answer is no.
+    pub async fn agree(&self, question: &str) -> Result<(), Error> {
+        if self.agreed {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Err(Error::refused(
+                Code::NOT_AGREED,
+                "this needs to be agreed to, and there is nobody to ask",
+            )
+            .cause(question)
+            .fix("add --yes if you want that"));
+        }
+        let prompt = format!("{BOLD}{question}{BOLD:#} [y/N] ");
+        let choice = self.stream_color(AutoStream::choice(&io::stderr()));
+        let mut stderr = AutoStream::new(io::stderr(), choice);
+        if write!(stderr, "{prompt}").and_then(|()| stderr.flush()).is_err() {
+            tracing::trace!("nobody reads the question");
+        }
+        // A thread of its own: reading cannot be ended, and an interrupt must not wait for it.
+        let read = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            io::stdin().read_line(&mut answer).map(|_| answer)
+        });
+        let answer = match read.await {
+            Ok(Ok(answer)) => answer.trim().to_lowercase(),
+            Ok(Err(_)) | Err(_) => String::new(),
+        };
+        if matches!(answer.as_str(), "y" | "yes") {
+            return Ok(());
+        }
+        Err(Error::refused(Code::NOT_AGREED, "nothing was changed, as you did not agree"))
     }
 
     /// A line of progress, unless `--quiet`.

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use futures::future::BoxFuture;
+
 use super::console::{BOLD, Console, NOTE};
 use super::document::{self, Place};
 use super::lines::{Lines, seconds};
 use crate::cli::Format;
 use crate::error::{Code, Error, Kind};
-use crate::plan::{Event, Reporter, StepId};
+use crate::plan::{Conversation, Event, Reporter, StepId};
 use crate::registration::desired::Desired;
 use crate::registration::observed::{NodeFacts, Observed};
 use crate::registration::planner::RegisterPlan;
-use crate::registration::register::{Preview, Registered, Show};
+use crate::registration::register::{Preview, Registered};
 use crate::registration::request::RegisterRequest;
 use crate::registration::step::{SERVICE_LINKED_ROLE, Step, Topic};
 
@@ -174,10 +176,19 @@ fn describe_nodes(nodes: &[NodeFacts]) -> String {
     }
 }
 
-impl Show for RegisterView {
-    fn planned(&self, desired: &Desired, observed: &Observed, plan: &RegisterPlan) {
-        self.header(desired, observed, plan);
-        self.announce(desired, observed, plan);
+impl Conversation<Step, Preview> for RegisterView {
+    fn planned(&self, seen: &Preview) {
+        self.header(&seen.desired, &seen.observed, &seen.plan);
+        if seen.plan.question.is_some() {
+            // What is agreed to is shown whole, before any line of progress.
+            self.console.say(&super::plan::text(seen, &self.context, false));
+            self.console.say("");
+        }
+        self.announce(&seen.desired, &seen.observed, &seen.plan);
+    }
+
+    fn ask<'a>(&'a self, question: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.console.agree(question))
     }
 
     fn note(&self, text: &str) {

@@ -129,6 +129,28 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
     Ok((desired, observed))
 }
 
+/// Makes sure that the account and the cluster still are those that were seen: while a person thinks about a question,
+/// somebody may log in elsewhere or switch a tunnel.
+///
+/// # Errors
+/// They are not, or it cannot be said.
+pub async fn check_identity(ports: &Ports, observed: &Observed) -> Result<(), Error> {
+    let (caller, uid) = tokio::try_join!(
+        failing("find out who is calling AWS", ports.identity.caller()),
+        failing("read the namespace kube-system", ports.cluster.uid()),
+    )?;
+    let what = if caller.account != observed.caller.account {
+        format!("the AWS account was {} and is {}", observed.caller.account, caller.account)
+    } else if uid != observed.cluster.uid {
+        format!("the cluster was the one with the UID {} and is {uid}", observed.cluster.uid)
+    } else {
+        return Ok(());
+    };
+    Err(Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
+        .cause(what)
+        .fix("check the credentials and --context, then run the same command again"))
+}
+
 async fn failing<T>(
     attempting: impl Into<String>,
     reply: impl Future<Output = Result<T, Failure>>,

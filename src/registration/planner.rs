@@ -20,6 +20,8 @@ pub struct RegisterPlan {
     pub plan: Plan<Step>,
     /// Sentences to be said before anything is done.
     pub notes: Vec<String>,
+    /// What has to be agreed to first: what it would take away cannot be had back.
+    pub question: Option<String>,
 }
 
 /// How things stand with the registration.
@@ -63,7 +65,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
     if let Situation::Known { registration, .. } = &situation {
         note_what_stays(desired, registration, &mut notes);
     }
-    Ok(RegisterPlan { plan, notes })
+    Ok(RegisterPlan { plan, notes, question: None })
 }
 
 fn situation<'a>(

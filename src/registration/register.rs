@@ -1,35 +1,18 @@
-//! Registering a cluster: observe, plan, execute, report; again from the start where the world changed in between.
+//! Registering a cluster, as an operation of the engine.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::desired::Desired;
-use super::observe::{Ports, observe};
+use super::observe::{Ports, check_identity, observe};
 use super::observed::{Observed, Status};
 use super::planner::{RegisterPlan, plan};
 use super::remains::History;
 use super::request::RegisterRequest;
 use super::step::Step;
 use super::worker::RegisterWorker;
-use crate::error::{Code, Error, Kind};
-use crate::plan::{Done, Execution, Reporter, Stop, execute};
-
-/// How often a run observes and plans before it gives up on a world that keeps changing.
-const TRIES: usize = 3;
-
-/// How long a Lease of a holder that may be dead is waited for: its duration, and a little for the clocks.
-const LEASE_PATIENCE: Duration = Duration::from_secs(40);
-
-/// How often a held Lease is looked at.
-const LEASE_LOOK: Duration = Duration::from_secs(2);
-
-/// Shows a run.
-pub trait Show: Reporter<Step> {
-    /// What was seen and what will be done about it, before anything is done.
-    fn planned(&self, desired: &Desired, observed: &Observed, plan: &RegisterPlan);
-    /// Something that a person should know.
-    fn note(&self, text: &str);
-}
+use crate::error::Error;
+use crate::plan::{Conversation, Done, Execution, Operation, Plan, Stop, run};
 
 /// How a run that ended well ended.
 #[derive(Clone, Debug)]
@@ -48,7 +31,7 @@ pub struct Registered {
     pub took: Duration,
 }
 
-/// A plan that was not executed.
+/// A plan and what it rests on.
 #[derive(Clone, Debug)]
 pub struct Preview {
     /// What is wanted.
@@ -80,116 +63,67 @@ pub async fn preview(ports: &Ports, request: &RegisterRequest) -> Result<Preview
 ///
 /// # Errors
 /// Every error says what remains.
-pub async fn register(
+pub async fn register<C>(
     ports: &Ports,
     request: &RegisterRequest,
-    show: Arc<dyn Show>,
+    show: &Arc<C>,
     stop: &Stop,
-) -> Result<Registered, Error> {
-    let run = Run { ports, request, show, stop };
-    let mut history = History::default();
-    match run.until_done(&mut history).await {
-        Ok(registered) => Ok(registered),
-        Err(error) => Err(history.list_remains(error, request, &ports.region)),
+) -> Result<Registered, Error>
+where
+    C: Conversation<Step, Preview> + 'static,
+{
+    let mut operation = Register { ports, request, history: History::default() };
+    match run(&mut operation, show, stop).await {
+        Ok((seen, took)) => Ok(operation.registered(seen, took)),
+        Err(error) => Err(operation.history.list_remains(error, request, &ports.region)),
     }
 }
 
 /// A run, over all its tries.
-struct Run<'a> {
+struct Register<'a> {
     ports: &'a Ports,
     request: &'a RegisterRequest,
-    show: Arc<dyn Show>,
-    stop: &'a Stop,
+    history: History,
 }
 
-impl Run<'_> {
-    async fn until_done(&self, history: &mut History) -> Result<Registered, Error> {
-        let began = Instant::now();
-        let mut last_change = String::new();
-        for _ in 0..TRIES {
-            let seen = self.preview_once_free().await?;
-            self.show.planned(&seen.desired, &seen.observed, &seen.plan);
-            history.before.get_or_insert_with(|| seen.observed.clone());
-            match self.attempt(&seen, history).await? {
-                None => return Ok(self.registered(seen, history, began.elapsed())),
-                Some(what) => {
-                    self.show.note(&format!("Something changed in the meantime ({what}); looking again."));
-                    last_change = what;
-                }
-            }
-        }
-        let message = format!("{} could not be registered: the world kept changing", self.request.name);
-        Err(Error::failed(Code::KEPT_CHANGING, message)
-            .cause(last_change)
-            .fix("find out what else is working on this registration, then run the same command again"))
+impl Operation for Register<'_> {
+    type Step = Step;
+    type Seen = Preview;
+    type Worker = RegisterWorker;
+
+    async fn look(&self) -> Result<Preview, Error> {
+        preview(self.ports, self.request).await
     }
 
-    fn registered(&self, seen: Preview, history: &History, took: Duration) -> Registered {
-        let status = seen.observed.registration.as_ref().map(|registration| &registration.status);
-        let active = self.request.wait.is_some() || status == Some(&Status::Active);
-        let changed = history.done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
-        let phrase = |(step, done): &(Step, Done)| format!("{}: {}", step.describe(), done.outcome);
-        let done = history.done.iter().map(phrase).collect();
-        Registered { desired: seen.desired, observed: seen.observed, done, changed, active, took }
+    fn plan<'a>(&self, seen: &'a Preview) -> &'a Plan<Step> {
+        &seen.plan.plan
     }
 
-    /// Observes and plans; while the Lease is held by somebody who may be dead, waits for it to expire.
-    async fn preview_once_free(&self) -> Result<Preview, Error> {
-        let began = Instant::now();
-        let mut seen: Option<String> = None;
-        loop {
-            let refused = match preview(self.ports, self.request).await {
-                Err(error) if error.code == Code::LEASE_HELD => error,
-                other => return other,
-            };
-            let lease = self.ports.cluster.lease(&self.request.namespace).await;
-            let version = lease.ok().flatten().map(|lease| lease.resource_version);
-            match &seen {
-                None => self.show.note(&format!("{refused}; waiting to see whether it is still alive.")),
-                // Renewed since: its holder lives.
-                Some(before) if version.as_ref() != Some(before) => return Err(refused),
-                Some(_) => {}
-            }
-            seen = version;
-            if began.elapsed() > LEASE_PATIENCE {
-                return Err(refused);
-            }
-            tokio::select! {
-                _ = self.stop.stopped() => return Err(self.interrupted()),
-                () = tokio::time::sleep(LEASE_LOOK) => {}
-            }
-        }
+    fn question(&self, seen: &Preview) -> Option<String> {
+        seen.plan.question.clone()
     }
 
-    fn interrupted(&self) -> Error {
-        let message = format!("registering {} was interrupted", self.request.name);
-        Error::new(Code::INTERRUPTED, Kind::Interrupted, message)
-            .fix("run the same command again: it continues where this one ended")
+    async fn check_identity(&self, seen: &Preview) -> Result<(), Error> {
+        check_identity(self.ports, &seen.observed).await
     }
 
-    /// One try. Returns what changed in the meantime, if something did.
-    async fn attempt(&self, seen: &Preview, history: &mut History) -> Result<Option<String>, Error> {
-        let stop = Stop::default();
-        if let Some(reason) = self.stop.reason() {
-            stop.stop(reason);
-        }
-        let relay = tokio::spawn({
-            let (outer, inner) = (self.stop.clone(), stop.clone());
-            async move { inner.stop(outer.stopped().await) }
-        });
+    async fn lease_version(&self) -> Option<String> {
+        let lease = self.ports.cluster.lease(&self.request.namespace).await;
+        lease.ok().flatten().map(|lease| lease.resource_version)
+    }
+
+    fn worker(&mut self, seen: &Preview, stop: Stop) -> Arc<RegisterWorker> {
+        self.history.before.get_or_insert_with(|| seen.observed.clone());
         let limit = self.request.wait.unwrap_or_default();
-        let worker = RegisterWorker::new(self.ports.clone(), seen, history.made.clone(), limit, stop.clone());
-        let worker = Arc::new(worker);
-        let reporter = Arc::new(Relay(Arc::clone(&self.show)));
-        let execution = execute(&seen.plan.plan, Arc::clone(&worker) as _, reporter, &stop).await;
-        relay.abort();
+        Arc::new(RegisterWorker::new(self.ports.clone(), seen, self.history.made.clone(), limit, stop))
+    }
 
-        let Execution { done, failure, stale, interrupted, not_done } = execution;
-        let interrupted = interrupted && !not_done.is_empty();
-        history.done.extend(done);
+    async fn ended(&mut self, worker: &RegisterWorker, execution: &Execution<Step>) {
+        let history = &mut self.history;
+        history.done.extend(execution.done.iter().cloned());
         history.made = worker.made();
         history.uncertain |= worker.registration_is_uncertain();
-        if (failure.is_some() || interrupted) && !worker.code_in_cluster() {
+        if (execution.failure.is_some() || execution.interrupted) && !worker.code_in_cluster() {
             history.not_undone = worker.undo().await;
             history.undone = true;
         }
@@ -197,20 +131,21 @@ impl Run<'_> {
             // It expires by itself; a run from this host takes it at once.
             tracing::debug!("the Lease could not be released: {failure}");
         }
-        match failure {
-            Some(error) => Err(error),
-            None if interrupted => Err(self.interrupted()),
-            None => Ok(stale),
-        }
+    }
+
+    fn doing(&self) -> String {
+        format!("registering {}", self.request.name)
     }
 }
 
-/// The reporter of an attempt is the shower of the run.
-struct Relay(Arc<dyn Show>);
-
-impl Reporter<Step> for Relay {
-    fn event(&self, event: crate::plan::Event<Step>) {
-        self.0.event(event);
+impl Register<'_> {
+    fn registered(self, seen: Preview, took: Duration) -> Registered {
+        let status = seen.observed.registration.as_ref().map(|registration| &registration.status);
+        let active = self.request.wait.is_some() || status == Some(&Status::Active);
+        let changed = self.history.done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
+        let phrase = |(step, done): &(Step, Done)| format!("{}: {}", step.describe(), done.outcome);
+        let done = self.history.done.iter().map(phrase).collect();
+        Registered { desired: seen.desired, observed: seen.observed, done, changed, active, took }
     }
 }
 

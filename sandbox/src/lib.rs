@@ -9,6 +9,7 @@ mod demo;
 mod environment;
 mod progress;
 mod running;
+mod socket;
 mod workspace;
 
 pub mod aws;

@@ -153,6 +153,8 @@ pub struct ServerVersion {
 pub struct Applied {
     /// Whether it did not exist before.
     pub created: bool,
+    /// Whether an earlier attempt got no answer, or none that could be understood: that one may have made it.
+    pub repeated: bool,
     /// Its UID.
     pub uid: String,
 }

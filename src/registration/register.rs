@@ -119,6 +119,7 @@ impl Operation for Register<'_> {
     }
 
     async fn ended(&mut self, worker: &RegisterWorker, execution: &Execution<Step>) {
+        worker.find_out().await;
         let history = &mut self.history;
         history.done.extend(execution.done.iter().cloned());
         history.made = worker.made();
@@ -127,6 +128,7 @@ impl Operation for Register<'_> {
             history.not_undone = worker.undo().await;
             history.undone = true;
         }
+        history.not_undone.extend(worker.in_doubt());
         if let Err(failure) = worker.release_lease().await {
             // It expires by itself; a run from this host takes it at once.
             tracing::debug!("the Lease could not be released: {failure}");

@@ -1,9 +1,11 @@
 //! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
 
+mod made;
 mod registering;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ConstantBuilder};
@@ -33,6 +35,8 @@ pub(super) struct Context {
     lease: OnceLock<Arc<dyn HeldLease>>,
     /// What this run made in the cluster, in order.
     made: Mutex<Vec<(ObjectRef, String)>>,
+    /// What it may have made: the answers were lost.
+    doubtful: Mutex<Vec<ObjectRef>>,
     /// Set as soon as a code may be in the cluster, or a registration may have been made whose answer is lost: from
     /// then on nothing is undone. The Lease's intent proves whose that registration is.
     code_in_cluster: AtomicBool,
@@ -56,6 +60,8 @@ pub(super) struct RegisterWorker {
     stop: Stop,
     /// It was seen not to exist, which is more than not having been seen.
     service_linked_role_is_missing: bool,
+    /// The objects that existed before.
+    existing: BTreeSet<ObjectRef>,
     context: Context,
 }
 
@@ -122,7 +128,9 @@ impl RegisterWorker {
         let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
         let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
         let service_linked_role_is_missing = observed.service_linked_role == Some(false);
-        Self { ports, desired: seen.desired.clone(), limit, stop, service_linked_role_is_missing, context }
+        let desired = seen.desired.clone();
+        let existing = made::existing(observed, &desired.settings.namespace);
+        Self { ports, desired, limit, stop, service_linked_role_is_missing, existing, context }
     }
 
     async fn create_service_linked_role(&self) -> Result<Done, StepFailure> {
@@ -169,15 +177,9 @@ impl RegisterWorker {
     }
 
     fn applied(&self, object: &Object, answer: Result<Applied, Failure>) -> Result<Done, StepFailure> {
+        self.note_applied(&object.reference, &answer);
         let applied = answer.map_err(|failure| stale_or(failure, &format!("apply {}", object.reference)))?;
-        if applied.created {
-            self.note_made(&object.reference, applied.uid);
-        }
         Ok(Done::new(if applied.created { "created" } else { "changed" }))
-    }
-
-    fn note_made(&self, object: &ObjectRef, uid: String) {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).push((object.clone(), uid));
     }
 
     async fn apply_once_registered(&self, which: OnceRegistered) -> Result<Done, StepFailure> {
@@ -223,11 +225,6 @@ impl RegisterWorker {
         let answer = self.ports.cluster.spend_activation(&settings.namespace, &secret.resource_version).await;
         answer.map_err(|failure| stale_or(failure, "remove the used activation code"))?;
         Ok(Done::new("removed"))
-    }
-
-    /// What this run, over all its tries, has made in the cluster.
-    pub(super) fn made(&self) -> Vec<(ObjectRef, String)> {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a code may be in the cluster.

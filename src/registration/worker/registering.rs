@@ -33,10 +33,10 @@ impl RegisterWorker {
         let secret = manifest::activation_secret(&self.desired.settings, &mark);
         self.context.registration_is_uncertain.store(false, Ordering::Release);
         self.context.code_in_cluster.store(true, Ordering::Release);
-        match self.ports.cluster.keep_activation(&secret, &registered.activation).await {
-            Ok(applied) if applied.created => self.note_made(&secret.reference, applied.uid),
-            Ok(_) => {}
-            Err(failure) => return Err(self.take_back(&name, failure).await.into()),
+        let kept = self.ports.cluster.keep_activation(&secret, &registered.activation).await;
+        self.note_applied(&secret.reference, &kept);
+        if let Err(failure) = kept {
+            return Err(self.take_back(&name, failure).await.into());
         }
         let Registered { arn, activation, .. } = registered;
         // A plan registers once.
@@ -146,6 +146,7 @@ impl RegisterWorker {
             Code::ACTIVATION_NOT_KEPT,
             format!("the activation of {name} could not be kept in the cluster"),
         )
+        .call(&why.operation)
         .cause(why.message.clone());
         match self.ports.registrations.deregister(name).await {
             Ok(()) => {
@@ -155,7 +156,13 @@ impl RegisterWorker {
                     .fix("make sure that the cluster can be reached and written to, then run the same command again")
             }
             Err(failure) => error
-                .fact("state", format!("the registration could not be taken back: {}", failure.message))
+                .fact(
+                    "state",
+                    format!(
+                        "the registration could not be taken back ({}): {}",
+                        failure.operation, failure.message
+                    ),
+                )
                 .fix("run the same command again: it removes the registration and makes it anew"),
         }
     }
@@ -166,6 +173,7 @@ fn not_accepted(call: &RegisterCall, failure: &Failure) -> Error {
         Code::ROLE_NOT_ACCEPTED,
         format!("EKS did not accept the agent role {} within {} minutes", call.role_arn, PROPAGATION_BOUND.as_secs() / 60),
     )
+    .call(&failure.operation)
     .cause(failure.message.clone())
     .fix("check that the role exists and that its trust policy lets ssm.amazonaws.com assume it; if it is new, run the same command again in a few minutes")
 }

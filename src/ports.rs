@@ -237,6 +237,8 @@ pub trait HeldLease: Send + Sync {
     fn release(&self) -> Reply<'_, ()>;
     /// Whether somebody else may hold it by now: it was taken over, or could not be renewed for too long.
     fn is_lost(&self) -> bool;
-    /// Gives it back, and deletes it if this run made it.
+    /// Whether it did not exist before.
+    fn is_new(&self) -> bool;
+    /// Gives it back by deleting it.
     fn discard(&self) -> Reply<'_, ()>;
 }

@@ -15,5 +15,6 @@ pub mod request;
 mod roles;
 mod scheduling;
 pub mod step;
+mod undo;
 mod wait;
 mod worker;

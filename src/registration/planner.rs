@@ -3,9 +3,7 @@
 use super::desired::Desired;
 use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Status};
 use super::proof::prove;
-use super::refusal::{
-    name_held, refuse_agents_without_state, refuse_held_lease, refuse_obstacles, refuse_second_name,
-};
+use super::refusal::{name_held, refuse_agents_without_state, refuse_obstacles, refuse_second_name};
 use super::request::RoleChoice;
 use super::roles::{note_what_stays, role_steps, uses_desired_role};
 use super::step::{NewRegistration, OnceRegistered, Step};
@@ -42,7 +40,6 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
     let mut notes = Vec::new();
     refuse_obstacles(desired, observed)?;
     let situation = situation(desired, observed, &mut notes)?;
-    refuse_held_lease(desired, observed)?;
     if let Situation::Known { registration, activation_id } = &situation {
         refuse_agents_without_state(desired, observed, registration, activation_id)?;
     }
@@ -258,6 +255,8 @@ fn begin(
         namespaces.into_iter().map(|namespace| plan.add(Step::Apply(namespace), [])).collect();
     let intent = Intent {
         cluster_arn: desired.arn.clone(),
+        role: desired.role.name().to_owned(),
+        provider: desired.provider.as_str().to_owned(),
         request_token: request_token.to_owned(),
         cluster_uid: observed.cluster.uid.clone(),
         started_at: observed.now,

@@ -9,7 +9,9 @@
 
 mod access;
 mod boundaries;
+mod by_hand;
 mod code;
+mod contention;
 mod documents;
 mod failures;
 mod input;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::desired::{Desired, cluster_arn};
 use super::observed::{
-    Caller, ClusterFacts, Mark, NamespaceFacts, ObjectState, Observed, Registration, RoleSeen, Status,
-    settled,
+    Caller, ClusterFacts, Mark, NamespaceFacts, ObjectState, Observed, Permissions, Registration, Role,
+    RoleSeen, Status, settled,
 };
 use super::provider::{self, Traces};
 use super::request::RegisterRequest;
@@ -108,11 +108,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
         region: ports.region.clone(),
         caller,
         service_linked_role: aid(linked, "the service-linked role could not be read", &mut unverified)?,
-        agent_role: match aid(role, "the agent role could not be read", &mut unverified)? {
-            None => RoleSeen::Unreadable,
-            Some(None) => RoleSeen::Absent,
-            Some(Some(role)) => RoleSeen::Present(role),
-        },
+        agent_role: role_seen(role, &mut unverified)?,
         registration,
         other_registration,
         cluster: cluster_facts,
@@ -168,6 +164,24 @@ fn aid<T>(answer: Result<T, Failure>, what: &str, unverified: &mut Vec<String>) 
         }
         Err(failure) => Err(failure.into_error(&format!("look around: {what}"))),
     }
+}
+
+/// The agent role, as far as it may be read.
+pub(super) fn role_seen(
+    answer: Result<Option<Role>, Failure>,
+    unverified: &mut Vec<String>,
+) -> Result<RoleSeen, Error> {
+    let seen = match aid(answer, "the agent role could not be read", unverified)? {
+        None => RoleSeen::Unreadable,
+        Some(None) => RoleSeen::Absent,
+        Some(Some(role)) => RoleSeen::Present(role),
+    };
+    if matches!(&seen, RoleSeen::Present(role) if role.permissions == Permissions::Unreadable) {
+        unverified.push(
+            "the agent role's inline policy could not be read (iam:GetRolePolicy is denied)".to_owned(),
+        );
+    }
+    Ok(seen)
 }
 
 /// Where pods reach the API server. It must not be looked for behind a proxy, nor be cut off by a policy.

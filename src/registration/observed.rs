@@ -29,6 +29,10 @@ pub struct Role {
     pub permissions: Permissions,
     /// Whether it carries our tag.
     pub ours: bool,
+    /// ARN of the policy that bounds its permissions.
+    pub boundary: Option<String>,
+    /// Its tags, ours included.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A role's inline policy of our name.

@@ -5,7 +5,7 @@ use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Sta
 use super::proof::prove;
 use super::refusal::{name_held, refuse_agents_without_state, refuse_obstacles, refuse_second_name};
 use super::request::RoleChoice;
-use super::roles::{note_what_stays, role_steps, uses_desired_role};
+use super::roles::{RolesSeen, note_what_stays, role_steps, uses_desired_role};
 use super::step::{NewRegistration, OnceRegistered, Step};
 use crate::error::{Code, Error};
 use crate::manifest::{Object, ObjectKind, ObjectRef, RegistrationMark};
@@ -48,7 +48,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
     let roles = match &situation {
         Situation::Known { registration, .. } if !uses_desired_role(registration, desired) => Vec::new(),
         Situation::Known { .. } | Situation::Fresh { .. } => {
-            role_steps(desired, observed, &mut plan, &mut notes)?
+            role_steps(&RolesSeen::of(desired, observed), &mut plan, &mut notes)?
         }
     };
     match &situation {
@@ -212,9 +212,8 @@ fn register(
     let role_arn = match (&observed.agent_role, &desired.role) {
         (RoleSeen::Present(role), _) => Some(role.arn.clone()),
         (_, RoleChoice::Given { arn, .. }) => Some(arn.clone()),
-        (RoleSeen::Unreadable, RoleChoice::Named(name)) => {
-            let partition = super::name::partition(&observed.region);
-            Some(format!("arn:{partition}:iam::{}:role/{name}", observed.caller.account))
+        (RoleSeen::Unreadable, RoleChoice::Named(design)) => {
+            Some(design.arn(super::name::partition(&observed.region), &observed.caller.account))
         }
         (RoleSeen::Absent, RoleChoice::Named(_)) => None,
     };

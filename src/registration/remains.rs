@@ -135,7 +135,7 @@ impl History {
                 remove_with: format!("aws iam delete-service-linked-role --role-name {SERVICE_LINKED_ROLE}"),
             });
         }
-        if self.may_have_done(|step| matches!(step, Step::CreateAgentRole { .. })) {
+        if self.may_have_done(|step| matches!(step, Step::CreateAgentRole(_))) {
             let role = request.role.name();
             let policy = self.may_have_done(|step| matches!(step, Step::PutAgentPolicy { .. }));
             let policy = policy.then(|| {

@@ -1,6 +1,7 @@
 //! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
 
 mod registering;
+mod roles;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+
+pub(super) use roles::RoleWork;
 
 use super::desired::Desired;
 use super::observe::Ports;
@@ -24,8 +27,6 @@ use crate::ports::{Applied, Failure, FailureKind, HeldLease};
 /// What the steps learn and leave behind.
 #[derive(Default)]
 pub(super) struct Context {
-    role_arn: OnceLock<String>,
-    made_service_linked_role: AtomicBool,
     registered: OnceLock<Known>,
     /// What the Lease was to be taken for.
     intent: OnceLock<Intent>,
@@ -53,8 +54,7 @@ pub(super) struct RegisterWorker {
     desired: Desired,
     limit: Duration,
     stop: Stop,
-    /// It was seen not to exist, which is more than not having been seen.
-    service_linked_role_is_missing: bool,
+    roles: RoleWork,
     context: Context,
 }
 
@@ -71,9 +71,10 @@ impl Worker<Step> for RegisterWorker {
                 return Err(StepFailure::Stale("the Lease of eksconnect was taken over".to_owned()));
             }
             match step {
-                Step::CreateServiceLinkedRole => self.create_service_linked_role().await,
-                Step::CreateAgentRole { name } => self.create_agent_role(&name).await,
-                Step::PutAgentPolicy { role } => self.put_agent_policy(&role).await,
+                Step::CreateServiceLinkedRole => self.roles.create_service_linked_role().await,
+                Step::CreateAgentRole(design) => self.roles.create(&design).await,
+                Step::PutAgentPolicy { role } => self.roles.put_policy(&role).await,
+                Step::ChangeAgentRole { role, change } => self.roles.change(&role, &change).await,
                 Step::Apply(object) => self.apply(&object).await,
                 Step::ApplyPullSecret(object) => self.apply_pull_secret(&object).await,
                 Step::Remove { object, uid } => {
@@ -118,40 +119,8 @@ impl RegisterWorker {
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
         let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
         let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
-        let service_linked_role_is_missing = observed.service_linked_role == Some(false);
-        Self { ports, desired: seen.desired.clone(), limit, stop, service_linked_role_is_missing, context }
-    }
-
-    async fn create_service_linked_role(&self) -> Result<Done, StepFailure> {
-        match self.ports.roles.create_service_linked_role().await {
-            Ok(()) => {
-                self.context.made_service_linked_role.store(true, Ordering::Release);
-                Ok(Done::new("created"))
-            }
-            // It may not be read either, so it may well be there: EKS knows.
-            Err(failure) if failure.kind == FailureKind::Denied && !self.service_linked_role_is_missing => {
-                Ok(Done::unchanged("not known"))
-            }
-            Err(failure) => {
-                Err(failure.into_error("create the service-linked role of the EKS Connector").into())
-            }
-        }
-    }
-
-    async fn create_agent_role(&self, name: &str) -> Result<Done, StepFailure> {
-        let answer = self.ports.roles.create_agent_role(name).await;
-        let arn = answer.map_err(|failure| stale_or(failure, &format!("create the agent role {name}")))?;
-        // A plan makes the role once.
-        drop(self.context.role_arn.set(arn));
-        Ok(Done::new("created"))
-    }
-
-    async fn put_agent_policy(&self, role: &str) -> Result<Done, StepFailure> {
-        let answer = self.ports.roles.put_agent_policy(role).await;
-        answer.map_err(|failure| {
-            stale_or(failure, &format!("write the inline policy of the agent role {role}"))
-        })?;
-        Ok(Done::new(if self.context.role_arn.get().is_some() { "created" } else { "repaired" }))
+        let roles = RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role);
+        Self { ports, desired: seen.desired.clone(), limit, stop, roles, context }
     }
 
     async fn apply(&self, object: &Object) -> Result<Done, StepFailure> {

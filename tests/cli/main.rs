@@ -19,4 +19,5 @@ mod interrupts;
 mod options;
 mod output;
 mod register;
+mod roles;
 mod support;

@@ -50,7 +50,7 @@ impl RegisterWorker {
         new: NewRegistration,
         progress: &Progress,
     ) -> Result<Registered, StepFailure> {
-        let role_arn = new.role_arn.or_else(|| self.context.role_arn.get().cloned()).ok_or_else(|| {
+        let role_arn = new.role_arn.or_else(|| self.roles.made_arn().cloned()).ok_or_else(|| {
             Error::failed(
                 Code::INTERNAL,
                 "the agent role's ARN is not known when the cluster is to be registered",
@@ -95,8 +95,7 @@ impl RegisterWorker {
                 FailureKind::NotPropagated => return Err(not_accepted(&call, &failure).into()),
                 // One that was made a moment ago is on its way; one that could not be made is not.
                 FailureKind::ServiceLinkedRoleMissing
-                    if self.context.made_service_linked_role.load(Ordering::Acquire)
-                        && began.elapsed() < PROPAGATION_BOUND =>
+                    if self.roles.made_service_linked_role() && began.elapsed() < PROPAGATION_BOUND =>
                 {
                     progress("waiting until EKS can see the service-linked role".to_owned());
                 }

@@ -1,7 +1,7 @@
 //! What the engine needs from AWS and from the cluster, as verbs of the domain. The adapters (`aws/`, `kubernetes/`)
 //! implement them; SDK and kube types stop there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::registration::observed::{
     ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, ObjectState, Registration, Role,
 };
 use crate::registration::provider::Provider;
+use crate::registration::rights::Right;
 
 /// What a port answers.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, Failure>>;
@@ -183,6 +184,8 @@ pub trait Cluster: Send + Sync {
     fn api_groups(&self) -> Reply<'_, Vec<String>>;
     /// Where pods reach the API server (the Service `kubernetes`).
     fn api_server(&self) -> Reply<'_, ApiServer>;
+    /// Those of the rights that the caller does not have (SelfSubjectAccessReview, one for each).
+    fn denied<'a>(&'a self, rights: &'a [Right]) -> Reply<'a, BTreeSet<Right>>;
     /// A live object. Not for Secrets.
     fn read<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>>;
     /// What the object would be after applying it; `None` if its namespace does not exist.

@@ -12,6 +12,7 @@ mod refusal;
 pub mod register;
 mod remains;
 pub mod request;
+pub mod rights;
 mod roles;
 mod scheduling;
 pub mod step;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use super::observed::{
 };
 use super::provider::{self, Traces};
 use super::request::RegisterRequest;
+use super::rights;
 use crate::error::{Code, Error};
 use crate::manifest::{
     self, ApiServer, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, difference,
@@ -43,6 +44,15 @@ const OLDEST_MINOR: u32 = 22;
 /// # Errors
 /// Whatever must be known and could not be read.
 pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Observed), Error> {
+    match look(ports, request).await {
+        Err(error) if error.code == Code::CLUSTER_DENIED => {
+            Err(name_all_that_is_denied(ports, request, error).await)
+        }
+        ended => ended,
+    }
+}
+
+async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Observed), Error> {
     let name = request.name.as_str();
     let namespace = request.namespace.as_str();
     let cluster = ports.cluster.as_ref();
@@ -67,6 +77,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             api_server(ports, request),
         )
     };
+    let changes = rights::of_changes(request);
     let connector = async {
         tokio::try_join!(
             failing(format!("read the namespace {namespace}"), cluster.read(&namespace_ref)),
@@ -77,12 +88,13 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
                 cluster.states(namespace, 0..request.workload.replicas)
             ),
             failing("read the Lease of eksconnect", cluster.lease(namespace)),
+            async { Ok(cluster.denied(&changes).await) },
         )
     };
     let (
         (caller, role, linked, registration),
         (version, uid, nodes, groups, api_server),
-        (live_namespace, live_set, activation_secret, mut states, lease),
+        (live_namespace, live_set, activation_secret, mut states, lease, denied_rights),
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
@@ -124,6 +136,8 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
         objects,
         changes,
         obsolete,
+        denied_rights: aid(denied_rights, "rights in the cluster could not be checked", &mut unverified)?
+            .unwrap_or_default(),
         unverified,
     };
     Ok((desired, observed))
@@ -149,6 +163,27 @@ pub async fn check_identity(ports: &Ports, observed: &Observed) -> Result<(), Er
     Err(Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
         .cause(what)
         .fix("check the credentials and --context, then run the same command again"))
+}
+
+/// One refusal says one right; who has to ask for it wants to ask once.
+async fn name_all_that_is_denied(ports: &Ports, request: &RegisterRequest, error: Error) -> Error {
+    let objects = rights::objects(request);
+    let live = join_all(objects.iter().map(|object| ports.cluster.read(&object.reference))).await;
+    let there: Vec<ObjectRef> = objects
+        .into_iter()
+        .zip(live)
+        .filter(|(_, live)| matches!(live, Ok(Some(_))))
+        .map(|(object, _)| object.reference)
+        .collect();
+    match ports.cluster.denied(&rights::of_everything(request, &there)).await {
+        Ok(missing) if !missing.is_empty() => rights::lacking(request.name.as_str(), &missing),
+        // Not for want of a right that can be named: giving away rights that one does not have, or a webhook.
+        Ok(_) => error,
+        Err(failure) => {
+            tracing::debug!("{}: {failure}", failure.operation);
+            error
+        }
+    }
 }
 
 async fn failing<T>(

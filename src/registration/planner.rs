@@ -7,6 +7,7 @@ use super::refusal::{
     name_held, refuse_agents_without_state, refuse_held_lease, refuse_obstacles, refuse_second_name,
 };
 use super::request::RoleChoice;
+use super::rights::{note_what_cannot_be_told, refuse_missing_rights};
 use super::roles::{note_what_stays, role_steps, uses_desired_role};
 use super::step::{NewRegistration, OnceRegistered, Step};
 use crate::error::{Code, Error};
@@ -61,6 +62,10 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
         Situation::Fresh { discard } => {
             register(desired, observed, request_token, &roles, *discard, &mut plan);
         }
+    }
+    refuse_missing_rights(desired, observed, &plan)?;
+    if plan.iter().any(|(_, planned)| matches!(planned.step, Step::AwaitActive { .. })) {
+        note_what_cannot_be_told(desired, observed, &mut notes);
     }
     if let Situation::Known { registration, .. } = &situation {
         note_what_stays(desired, registration, &mut notes);

@@ -1,6 +1,6 @@
 //! The planner by tables. Its laws, and the options of the workload, have files of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -85,6 +85,7 @@ fn fresh() -> Observed {
         objects: BTreeMap::new(),
         changes: BTreeMap::new(),
         obsolete: Vec::new(),
+        denied_rights: BTreeSet::new(),
         unverified: Vec::new(),
     }
 }

@@ -17,4 +17,5 @@ mod interrupts;
 mod options;
 mod output;
 mod register;
+mod rights;
 mod support;

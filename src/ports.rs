@@ -134,10 +134,19 @@ pub trait Roles: Send + Sync {
 pub trait Registrations: Send + Sync {
     /// The registration of that name (`eks:DescribeCluster`).
     fn registration<'a>(&'a self, name: &'a str) -> Reply<'a, Option<Registration>>;
+    /// How many connected clusters there are, in one round trip (`eks:ListClusters`): at least so many where there are
+    /// very many, `None` where that cannot be told.
+    fn count(&self) -> Reply<'_, Option<usize>>;
     /// Registers, once: no retry of any kind (`eks:RegisterCluster`).
     fn register<'a>(&'a self, call: &'a RegisterCall) -> Reply<'a, Registered>;
     /// Deregisters; one that is gone already is as good (`eks:DeregisterCluster`).
     fn deregister<'a>(&'a self, name: &'a str) -> Reply<'a, ()>;
+}
+
+/// Service Quotas.
+pub trait Quotas: Send + Sync {
+    /// How many clusters may be registered in this Region (`servicequotas:GetServiceQuota`); `None` if it does not say.
+    fn registered_clusters(&self) -> Reply<'_, Option<usize>>;
 }
 
 /// What the server tells about itself.

@@ -8,6 +8,7 @@ pub mod observed;
 pub mod planner;
 pub mod proof;
 pub mod provider;
+pub mod quota;
 mod refusal;
 pub mod register;
 mod remains;

@@ -13,13 +13,16 @@ use super::observed::{
     settled,
 };
 use super::provider::{self, Traces};
+use super::quota::{self, QuotaSeen};
 use super::request::RegisterRequest;
 use super::rights;
 use crate::error::{Code, Error};
 use crate::manifest::{
     self, ApiServer, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, difference,
 };
-use crate::ports::{Cluster, Failure, FailureKind, Identity, Nodes, Registrations, Roles, ServerVersion};
+use crate::ports::{
+    Cluster, Failure, FailureKind, Identity, Nodes, Quotas, Registrations, Roles, ServerVersion,
+};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -30,6 +33,8 @@ pub struct Ports {
     pub roles: Arc<dyn Roles>,
     /// EKS.
     pub registrations: Arc<dyn Registrations>,
+    /// Service Quotas.
+    pub quotas: Arc<dyn Quotas>,
     /// The cluster.
     pub cluster: Arc<dyn Cluster>,
     /// The Region in use.
@@ -59,6 +64,7 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
     let namespace_ref = ObjectRef::new(ObjectKind::Namespace, namespace, namespace);
     let set_ref = ObjectRef::new(ObjectKind::StatefulSet, namespace, manifest::STATEFUL_SET);
     let mut unverified = Vec::new();
+    let quota = quota::ask(ports);
 
     let account = async {
         tokio::try_join!(
@@ -104,7 +110,7 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
 
-    let ((objects, changes), obsolete, more_states, other_registration) = tokio::try_join!(
+    let ((objects, changes), obsolete, more_states, other_registration, quota) = tokio::try_join!(
         object_states(ports, &desired, registration.as_ref(), live_set.is_some(), namespace_facts.as_ref()),
         obsolete(ports, &desired),
         // With fewer replicas than there are, a state that stays behind still proves whose the registration is.
@@ -113,6 +119,8 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
             cluster.states(namespace, desired.replicas()..live_set.as_ref().map_or(0, replicas_of)),
         ),
         other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
+        // Of a registration that exists it says nothing.
+        async { Ok(if registration.is_none() { quota.seen().await } else { QuotaSeen::Unknown }) },
     )?;
     states.extend(more_states);
     let observed = Observed {
@@ -136,6 +144,7 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
         objects,
         changes,
         obsolete,
+        quota,
         denied_rights: aid(denied_rights, "rights in the cluster could not be checked", &mut unverified)?
             .unwrap_or_default(),
         unverified,

@@ -3,6 +3,7 @@
 use super::desired::Desired;
 use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Status};
 use super::proof::prove;
+use super::quota::refuse_used_up_quota;
 use super::refusal::{
     name_held, refuse_agents_without_state, refuse_held_lease, refuse_obstacles, refuse_second_name,
 };
@@ -60,6 +61,10 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
             converge(desired, observed, registration, activation_id, request_token, &roles, &mut plan);
         }
         Situation::Fresh { discard } => {
+            // One that is removed first makes room.
+            if !discard {
+                refuse_used_up_quota(desired, observed, &mut notes)?;
+            }
             register(desired, observed, request_token, &roles, *discard, &mut plan);
         }
     }

@@ -12,6 +12,7 @@ use super::super::observed::{
 };
 use super::super::proof::Proof;
 use super::super::provider::{Detected, Provider};
+use super::super::quota::QuotaSeen;
 use super::super::request::{CLUSTER_UID_TAG, RegisterRequest};
 use super::*;
 use crate::manifest::{self, Taint, workload::Workload};
@@ -85,6 +86,7 @@ fn fresh() -> Observed {
         objects: BTreeMap::new(),
         changes: BTreeMap::new(),
         obsolete: Vec::new(),
+        quota: QuotaSeen::Unknown,
         denied_rights: BTreeSet::new(),
         unverified: Vec::new(),
     }

@@ -14,7 +14,7 @@ mod stateful_set;
 pub mod workload;
 
 pub use connector::{
-    ACTIVATION_SECRET, DEFAULT_NAMESPACE, RegistrationMark, STATEFUL_SET, Settings, activation_secret,
+    ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, STATEFUL_SET, Settings, activation_secret,
     agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_mark, state_secret,
 };
 pub use difference::{FieldChange, difference};

@@ -1,12 +1,14 @@
 //! What was seen of the account and the cluster before anything is decided. NotFound is an observation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::provider::Detected;
+use super::quota::QuotaSeen;
+use super::rights::Right;
 use crate::manifest::{ApiServer, FieldChange, ObjectKind, ObjectRef, Taint};
 
 /// Who is calling AWS.
@@ -275,6 +277,10 @@ pub struct Observed {
     pub changes: BTreeMap<ObjectRef, Vec<FieldChange>>,
     /// Objects of ours that are no longer wanted, each with its UID.
     pub obsolete: Vec<(ObjectRef, String)>,
+    /// The quota of registered clusters.
+    pub quota: QuotaSeen,
+    /// Rights of which the API server says that the caller does not have them. Not everything is asked about.
+    pub denied_rights: BTreeSet<Right>,
     /// What could not be verified, to be said.
     pub unverified: Vec<String>,
 }

@@ -3,8 +3,10 @@
 use super::desired::Desired;
 use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Status};
 use super::proof::prove;
+use super::quota::refuse_used_up_quota;
 use super::refusal::{name_held, refuse_agents_without_state, refuse_obstacles, refuse_second_name};
 use super::request::RoleChoice;
+use super::rights::{note_what_cannot_be_told, refuse_missing_rights};
 use super::roles::{RolesSeen, note_what_stays, role_steps, uses_desired_role};
 use super::step::{NewRegistration, OnceRegistered, Step};
 use crate::error::{Code, Error};
@@ -56,8 +58,16 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
             converge(desired, observed, registration, activation_id, request_token, &roles, &mut plan);
         }
         Situation::Fresh { discard } => {
+            // One that is removed first makes room.
+            if !discard {
+                refuse_used_up_quota(desired, observed, &mut notes)?;
+            }
             register(desired, observed, request_token, &roles, *discard, &mut plan);
         }
+    }
+    refuse_missing_rights(desired, observed, &plan)?;
+    if plan.iter().any(|(_, planned)| matches!(planned.step, Step::AwaitActive { .. })) {
+        note_what_cannot_be_told(desired, observed, &mut notes);
     }
     if let Situation::Known { registration, .. } = &situation {
         note_what_stays(desired, registration, &mut notes);

@@ -1,6 +1,6 @@
 //! The planner by tables. Its laws, and the options of the workload, have files of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +12,7 @@ use super::super::observed::{
 };
 use super::super::proof::Proof;
 use super::super::provider::{Detected, Provider};
+use super::super::quota::QuotaSeen;
 use super::super::request::{CLUSTER_UID_TAG, RegisterRequest, RoleDesign};
 use super::super::role_drift::RoleChange;
 use super::*;
@@ -86,6 +87,8 @@ fn fresh() -> Observed {
         objects: BTreeMap::new(),
         changes: BTreeMap::new(),
         obsolete: Vec::new(),
+        quota: QuotaSeen::Unknown,
+        denied_rights: BTreeSet::new(),
         unverified: Vec::new(),
     }
 }

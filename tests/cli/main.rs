@@ -19,5 +19,6 @@ mod interrupts;
 mod options;
 mod output;
 mod register;
+mod rights;
 mod roles;
 mod support;

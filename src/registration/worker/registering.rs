@@ -11,6 +11,7 @@ use crate::error::{Code, Error};
 use crate::manifest::{self, RegistrationMark};
 use crate::plan::{Done, StepFailure};
 use crate::ports::{Failure, FailureKind, RegisterCall, Registered};
+use crate::registration::quota::HOW_TO_GET_ROOM;
 use crate::registration::step::NewRegistration;
 
 /// How long RegisterCluster is tried while IAM's changes spread (seen to take up to about two minutes).
@@ -124,10 +125,7 @@ impl RegisterWorker {
                     continue;
                 }
                 FailureKind::LimitExceeded => {
-                    return Err(failure
-                        .into_error(&attempting)
-                        .fix("deregister a cluster that is no longer used, or raise the quota \"Registered clusters\" (L-FDFA5F81)")
-                        .into());
+                    return Err(failure.into_error(&attempting).fix(HOW_TO_GET_ROOM).into());
                 }
                 _ => return Err(stale_or(failure, &attempting)),
             }

@@ -14,7 +14,7 @@ mod stateful_set;
 pub mod workload;
 
 pub use connector::{
-    ACTIVATION_SECRET, DEFAULT_NAMESPACE, RegistrationMark, STATEFUL_SET, Settings, activation_secret,
+    ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, STATEFUL_SET, Settings, activation_secret,
     agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_mark, state_secret,
 };
 pub use difference::{FieldChange, difference};
@@ -22,7 +22,9 @@ pub use image::{Images, check_reference, check_registry};
 pub use network_policy::NetworkAccess;
 pub use object::{Object, ObjectKind, ObjectRef};
 pub use placement::{Placement, Taint, Toleration};
-pub use policy::{AGENT_PERMISSIONS, AGENT_TRUST, equivalent, trusts_ssm};
+pub use policy::{
+    AGENT_PERMISSIONS, AGENT_TRUST, equivalent, policy_difference, trusts_ssm, with_ssm_trusted,
+};
 pub use proxy::{Proxy, certificates, check_exception, check_proxy};
 pub use pull_secret::PullSecret;
 pub use stateful_set::{standard_tolerations, stateful_set};

@@ -9,7 +9,9 @@
 
 mod access;
 mod boundaries;
+mod by_hand;
 mod code;
+mod contention;
 mod documents;
 mod failures;
 mod input;
@@ -17,4 +19,6 @@ mod interrupts;
 mod options;
 mod output;
 mod register;
+mod rights;
+mod roles;
 mod support;

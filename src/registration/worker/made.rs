@@ -1,15 +1,14 @@
 //! What a run has made in the cluster: as the answers say, or found out where answers were lost.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 
 use futures::future::join_all;
 
-use super::{RegisterWorker, kubectl_delete};
-use crate::error::Remains;
+use super::RegisterWorker;
 use crate::manifest::{ACTIVATION_SECRET, ObjectKind, ObjectRef};
 use crate::ports::{Applied, Failure, FailureKind};
 use crate::registration::observed::{ObjectState, Observed};
+use crate::registration::undo::Made;
 
 /// The objects that were seen to exist: who applies another one and gets no answer may have made it.
 pub(super) fn existing(observed: &Observed, namespace: &str) -> BTreeSet<ObjectRef> {
@@ -35,24 +34,24 @@ impl RegisterWorker {
             }
             Ok(_) => {}
             Err(failure) if may_have_had_effect(failure.kind) && is_new() => {
-                self.context.doubtful.lock().unwrap_or_else(PoisonError::into_inner).push(object.clone());
+                self.context.made().doubtful.push(object.clone());
             }
             Err(_) => {}
         }
     }
 
     fn note_made(&self, object: &ObjectRef, uid: String) {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).push((object.clone(), uid));
+        self.context.made().objects.push((object.clone(), uid));
     }
 
     /// What this run, over all its tries, has made in the cluster.
-    pub(in crate::registration) fn made(&self) -> Vec<(ObjectRef, String)> {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(in crate::registration) fn made(&self) -> Made {
+        self.context.made().clone()
     }
 
     /// Looks for the objects of which it is not known whether this run made them. What cannot be looked at stays in doubt.
     pub(in crate::registration) async fn find_out(&self) {
-        let doubtful = std::mem::take(&mut *self.doubtful());
+        let doubtful = std::mem::take(&mut self.context.made().doubtful);
         let looks = join_all(doubtful.iter().map(|object| async move {
             match object.kind {
                 ObjectKind::Secret => self.ports.cluster.secret_metadata(object).await,
@@ -70,29 +69,15 @@ impl RegisterWorker {
                 Ok(_) => {}
                 Err(failure) => {
                     tracing::debug!("it is not known whether {object} was made: {failure}");
-                    self.doubtful().push(object.clone());
+                    self.context.made().doubtful.push(object.clone());
                 }
             }
         }
     }
-
-    /// What may have been made, but could not be looked at.
-    pub(in crate::registration) fn in_doubt(&self) -> Vec<Remains> {
-        let doubtful = self.doubtful().clone();
-        let in_doubt = doubtful.into_iter().map(|object| Remains {
-            what: format!("{object} (it may have been made)"),
-            remove_with: kubectl_delete(&object),
-        });
-        in_doubt.collect()
-    }
-
-    fn doubtful(&self) -> std::sync::MutexGuard<'_, Vec<ObjectRef>> {
-        self.context.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Whether a request that failed so may have been done all the same.
-fn may_have_had_effect(kind: FailureKind) -> bool {
+pub(super) fn may_have_had_effect(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed => true,
         FailureKind::NotFound

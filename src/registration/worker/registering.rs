@@ -11,6 +11,7 @@ use crate::error::{Code, Error};
 use crate::manifest::{self, RegistrationMark};
 use crate::plan::{Done, StepFailure};
 use crate::ports::{Failure, FailureKind, RegisterCall, Registered};
+use crate::registration::quota::HOW_TO_GET_ROOM;
 use crate::registration::step::NewRegistration;
 
 /// How long RegisterCluster is tried while IAM's changes spread (seen to take up to about two minutes).
@@ -50,7 +51,7 @@ impl RegisterWorker {
         new: NewRegistration,
         progress: &Progress,
     ) -> Result<Registered, StepFailure> {
-        let role_arn = new.role_arn.or_else(|| self.context.role_arn.get().cloned()).ok_or_else(|| {
+        let role_arn = new.role_arn.or_else(|| self.roles.made_arn().cloned()).ok_or_else(|| {
             Error::failed(
                 Code::INTERNAL,
                 "the agent role's ARN is not known when the cluster is to be registered",
@@ -95,8 +96,7 @@ impl RegisterWorker {
                 FailureKind::NotPropagated => return Err(not_accepted(&call, &failure).into()),
                 // One that was made a moment ago is on its way; one that could not be made is not.
                 FailureKind::ServiceLinkedRoleMissing
-                    if self.context.made_service_linked_role.load(Ordering::Acquire)
-                        && began.elapsed() < PROPAGATION_BOUND =>
+                    if self.roles.made_service_linked_role() && began.elapsed() < PROPAGATION_BOUND =>
                 {
                     progress("waiting until EKS can see the service-linked role".to_owned());
                 }
@@ -125,10 +125,7 @@ impl RegisterWorker {
                     continue;
                 }
                 FailureKind::LimitExceeded => {
-                    return Err(failure
-                        .into_error(&attempting)
-                        .fix("deregister a cluster that is no longer used, or raise the quota \"Registered clusters\" (L-FDFA5F81)")
-                        .into());
+                    return Err(failure.into_error(&attempting).fix(HOW_TO_GET_ROOM).into());
                 }
                 _ => return Err(stale_or(failure, &attempting)),
             }

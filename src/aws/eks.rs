@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::config::Connected;
 use super::failure::{asking, failure};
+use super::unreadable::AskAgain;
 use crate::ports::{Failure, FailureKind, RegisterCall, Registered, Registrations, Reply, Side};
 use crate::registration::activation::Activation;
 use crate::registration::observed::{Registration, Status};
@@ -23,7 +24,8 @@ pub struct Eks {
 impl Eks {
     /// Over the given connection.
     pub fn new(connected: &Connected) -> Self {
-        Self { client: Client::new(&connected.sdk) }
+        let config = aws_sdk_eks::config::Builder::from(&connected.sdk).retry_classifier(AskAgain);
+        Self { client: Client::from_conf(config.build()) }
     }
 }
 

@@ -3,10 +3,14 @@
 use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_eks::config::http::HttpResponse;
 use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::words;
 use crate::ports::{Failure, FailureKind, Side};
+
+/// Of an answer that cannot be read nothing is said but that: it may hold the activation code.
+const NOT_UNDERSTOOD: &str = "the answer is not what this operation answers";
 
 /// Says, for `-v`, what is about to be asked.
 pub(super) fn asking(operation: &str, about: &str) {
@@ -15,14 +19,16 @@ pub(super) fn asking(operation: &str, about: &str) {
 
 /// Translates. Nothing of a response but its error code and message is taken over: a response may hold the activation
 /// code.
-pub(super) fn failure<E, R>(operation: &str, error: &SdkError<E, R>) -> Failure
+pub(super) fn failure<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + StdError + 'static,
-    R: std::fmt::Debug + 'static,
 {
     let answer =
         |kind, message: String| Failure { side: Side::Aws, kind, operation: operation.to_owned(), message };
     match error {
+        SdkError::ServiceError(context) if context.raw().status().is_success() => {
+            answer(FailureKind::Malformed, NOT_UNDERSTOOD.to_owned())
+        }
         SdkError::ServiceError(context) => {
             let code = context.err().code().unwrap_or_default();
             let message = context.err().message().unwrap_or_default();
@@ -59,9 +65,7 @@ where
             }
             None => answer(FailureKind::Unreachable, chain(error)),
         },
-        SdkError::ResponseError(_) => {
-            answer(FailureKind::Malformed, "the answer is not what this operation answers".to_owned())
-        }
+        SdkError::ResponseError(_) => answer(FailureKind::Malformed, NOT_UNDERSTOOD.to_owned()),
         _ => answer(FailureKind::Malformed, error.to_string()),
     }
 }

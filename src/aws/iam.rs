@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::config::Connected;
 use super::failure::{asking, failure};
+use super::unreadable::AskAgain;
 use crate::manifest::{AGENT_PERMISSIONS, AGENT_TRUST};
 use crate::ports::{Failure, FailureKind, Reply, Roles, Side};
 use crate::registration::observed::{Permissions, Role};
@@ -27,7 +28,8 @@ pub struct Iam {
 impl Iam {
     /// Over the given connection.
     pub fn new(connected: &Connected) -> Self {
-        Self { client: Client::new(&connected.sdk) }
+        let config = aws_sdk_iam::config::Builder::from(&connected.sdk).retry_classifier(AskAgain);
+        Self { client: Client::from_conf(config.build()) }
     }
 
     async fn policy(&self, role: &str) -> Result<Permissions, Failure> {

@@ -6,6 +6,7 @@ mod failure;
 mod iam;
 mod quotas;
 mod sts;
+mod unreadable;
 
 pub use config::{AwsSettings, connect};
 pub use eks::Eks;

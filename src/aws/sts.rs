@@ -4,6 +4,7 @@ use aws_sdk_sts::Client;
 
 use super::config::Connected;
 use super::failure::{asking, failure};
+use super::unreadable::AskAgain;
 use crate::ports::{Failure, FailureKind, Identity, Reply, Side};
 use crate::registration::observed::Caller;
 
@@ -16,7 +17,8 @@ pub struct Sts {
 impl Sts {
     /// Over the given connection.
     pub fn new(connected: &Connected) -> Self {
-        Self { client: Client::new(&connected.sdk) }
+        let config = aws_sdk_sts::config::Builder::from(&connected.sdk).retry_classifier(AskAgain);
+        Self { client: Client::from_conf(config.build()) }
     }
 }
 

@@ -100,6 +100,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_call_is_named_on_both_sides() {
+        for (side, operation) in
+            [(Side::Aws, "iam:CreateRole"), (Side::Cluster, "patch configmaps in namespace a")]
+        {
+            let (operation, message) = (operation.to_owned(), "no".to_owned());
+            let failure =
+                Failure { side, kind: FailureKind::Unavailable, operation: operation.clone(), message };
+            let facts = failure.into_error("do it").facts;
+            assert!(facts.iter().any(|fact| fact.label == "call" && fact.text == operation), "{facts:?}");
+        }
+    }
+
+    #[test]
     fn the_action_is_the_one_that_aws_names() {
         let message = "User: arn:aws:iam::1:user/a is not authorized to perform: iam:PassRole on resource: x";
         assert_eq!(denied_action(message), Some("iam:PassRole"));

@@ -57,7 +57,9 @@ pub(super) fn role_steps(
             return Err(Error::refused(Code::ROLE_UNUSABLE, format!("the agent role {arn} does not exist"))
                 .fix("check --role-arn, or leave it out to have a role made"));
         }
-        (RoleSeen::Absent, RoleChoice::Named(design)) => {
+        // One that may not be read is made too: IAM says so if it is there. With a registration it is.
+        (RoleSeen::Unreadable, RoleChoice::Named(_)) if seen.registered => {}
+        (RoleSeen::Absent | RoleSeen::Unreadable, RoleChoice::Named(design)) => {
             let role = plan.add(Step::CreateAgentRole(design.clone()), []);
             steps.push(plan.add(Step::PutAgentPolicy { role: design.name.clone() }, [role]));
         }
@@ -89,7 +91,7 @@ pub(super) fn role_steps(
             }
             note_path(role, choice, notes);
         }
-        (RoleSeen::Unreadable, _) => {}
+        (RoleSeen::Unreadable, RoleChoice::Given { .. }) => {}
     }
     Ok(steps)
 }

@@ -129,7 +129,8 @@ impl RegisterWorker {
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
         let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
         let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
-        let roles = RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role);
+        let roles =
+            RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role, &observed.agent_role);
         let desired = seen.desired.clone();
         let existing = made::existing(observed, &desired.settings.namespace);
         Self { ports, desired, limit, stop, roles, existing, context }

@@ -8,6 +8,7 @@ use super::stale_or;
 use crate::error::{Code, Error};
 use crate::plan::{Done, StepFailure};
 use crate::ports::{Failure, FailureKind, Roles};
+use crate::registration::observed::RoleSeen;
 use crate::registration::request::RoleDesign;
 use crate::registration::role_drift::RoleChange;
 use crate::registration::step::Step;
@@ -18,15 +19,22 @@ pub(in crate::registration) struct RoleWork {
     /// The service-linked role was seen not to exist, which is more than not having been seen.
     linked_is_missing: bool,
     made_linked: AtomicBool,
+    /// The agent role may not be read, so that it may well be there.
+    agent_role_is_hidden: bool,
     arn: OnceLock<String>,
     /// The steps of which it is not known whether they made a role.
     doubtful: Mutex<Vec<Step>>,
 }
 
 impl RoleWork {
-    pub(in crate::registration) fn new(roles: Arc<dyn Roles>, service_linked_role: Option<bool>) -> Self {
+    pub(in crate::registration) fn new(
+        roles: Arc<dyn Roles>,
+        service_linked_role: Option<bool>,
+        agent_role: &RoleSeen,
+    ) -> Self {
         Self {
             roles,
+            agent_role_is_hidden: *agent_role == RoleSeen::Unreadable,
             linked_is_missing: service_linked_role == Some(false),
             made_linked: AtomicBool::new(false),
             arn: OnceLock::new(),
@@ -87,6 +95,13 @@ impl RoleWork {
                 .fix("name a managed policy that exists with --role-permissions-boundary (aws iam list-policies)")
                 .into());
             }
+            Err(failure) if self.agent_role_is_hidden && failure.kind == FailureKind::Conflict => {
+                return Ok(Done::unchanged("exists"));
+            }
+            // EKS says so if it is not there.
+            Err(failure) if self.agent_role_is_hidden && failure.kind == FailureKind::Denied => {
+                return Ok(Done::unchanged("not known"));
+            }
             Err(failure) => {
                 self.note_doubt(&failure, || Step::CreateAgentRole(design.clone()));
                 return Err(stale_or(failure, &format!("create the agent role {name}")));
@@ -98,6 +113,10 @@ impl RoleWork {
     }
 
     pub(in crate::registration) async fn put_policy(&self, role: &str) -> Result<Done, StepFailure> {
+        if self.agent_role_is_hidden && self.arn.get().is_none() {
+            // It was not made here, and whose it is cannot be seen.
+            return Ok(Done::unchanged("left as it is"));
+        }
         let answer = self.roles.put_agent_policy(role).await;
         answer.map_err(|failure| {
             stale_or(failure, &format!("write the inline policy of the agent role {role}"))

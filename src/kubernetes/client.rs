@@ -11,6 +11,7 @@ use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tower::util::MapFutureLayer;
 use tower::{BoxError, ServiceBuilder};
 
 use crate::error::{Code, Error};
@@ -54,7 +55,8 @@ pub async fn connect(settings: &ClusterSettings) -> Result<Connected, Error> {
     config.connect_timeout = Some(settings.attempt_timeout.min(Duration::from_secs(10)));
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-    let built = tokio::task::spawn_blocking(move || build(config)).await;
+    let attempt_timeout = settings.attempt_timeout;
+    let built = tokio::task::spawn_blocking(move || build(config, attempt_timeout)).await;
     let client = match built {
         Ok(Ok(client)) => client,
         Ok(Err(error)) => return Err(unusable(&context, plugin.as_deref(), &error)),
@@ -69,9 +71,13 @@ pub async fn connect(settings: &ClusterSettings) -> Result<Connected, Error> {
 
 /// A client that speaks HTTP/2 where the server does: one connection, so one TLS handshake, for dozens of requests at
 /// once. kube's own stack speaks HTTP/1.1 only; behind a proxy it is used all the same, for it knows the proxies.
-fn build(config: Config) -> Result<Client, kube::Error> {
+///
+/// A watch may be silent for as long as it likes, but not before it has begun: who waits for an answer that never comes
+/// would see nothing any more.
+fn build(config: Config, attempt_timeout: Duration) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
-        return Ok(ClientBuilder::try_from(config)?.build());
+        let bounded = MapFutureLayer::new(move |answer| begins_within(attempt_timeout, answer));
+        return Ok(ClientBuilder::try_from(config)?.with_layer(&bounded).build());
     }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -89,12 +95,20 @@ fn build(config: Config) -> Result<Client, kube::Error> {
         .http2_keep_alive_timeout(KEEP_ALIVE)
         .build::<_, Body>(tls.enable_all_versions().wrap_connector(tcp));
     let service = ServiceBuilder::new()
+        .map_future(move |answer| begins_within(attempt_timeout, answer))
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(transport);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+async fn begins_within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
+    tokio::time::timeout(limit, answer).await?
 }
 
 async fn load(settings: &ClusterSettings) -> Result<(Config, String), Error> {

@@ -46,7 +46,7 @@ pub(super) async fn until_active(
     let deadline = Instant::now() + awaited.limit;
     let mut agents = ports.cluster.watch_agents(awaited.namespace);
     let mut state = AgentState::default();
-    let mut seen = Seen { status: None, expiry: None, trouble: None };
+    let mut seen = Seen { status: None, expiry: None, trouble: None, blind: None };
     let mut pause = IDLE_POLL;
     let mut next_poll = Instant::now() + IDLE_POLL;
     let mut last_said = String::new();
@@ -71,8 +71,9 @@ pub(super) async fn until_active(
                         next_poll = Instant::now();
                     }
                     state = now;
+                    seen.blind = None;
                 }
-                Some(Err(failure)) => seen.trouble = Some(tolerate(failure, "watch the agents")?),
+                Some(Err(failure)) => seen.blind = Some(tolerate(failure, "watch the agents")?),
                 None => {
                     sleep(WATCH_AGAIN).await;
                     agents = ports.cluster.watch_agents(awaited.namespace);
@@ -95,7 +96,10 @@ pub(super) async fn until_active(
 struct Seen {
     status: Option<Status>,
     expiry: Option<Timestamp>,
+    /// Why it could not be asked.
     trouble: Option<String>,
+    /// Why the agents cannot be watched.
+    blind: Option<String>,
 }
 
 impl Seen {
@@ -184,7 +188,7 @@ async fn timed_out(ports: &Ports, awaited: &Awaited<'_>, state: &AgentState, see
         Err(failure) => format!("could not be found out: {}", failure.message),
     };
     error = error.cause(cause);
-    if let Some(trouble) = &seen.trouble {
+    for trouble in seen.trouble.iter().chain(&seen.blind) {
         error = error.fact("also", trouble.clone());
     }
     error.fix("remove the cause, then run the same command again: it continues where this one ended")

@@ -45,6 +45,9 @@ pub(super) struct Rule {
     /// Whether a run that ends well must say what it could not verify.
     #[serde(default)]
     pub(super) unverified: bool,
+    /// Whether a run that fails must have undone what it made in the cluster, unless there is a registration.
+    #[serde(default)]
+    pub(super) undone: bool,
     /// Further arguments, to shorten a time-out that the fault makes it wait for.
     #[serde(default)]
     pub(super) arguments: Vec<String>,

@@ -56,7 +56,9 @@ impl Struck<'_> {
             return problems;
         }
         if code == 0 {
-            let says = document["unverified"].as_array().is_some_and(|list| !list.is_empty());
+            let denied = format!("{} is denied", self.cell.point.call.operation);
+            let says = document["unverified"].as_array().is_some_and(|list| !list.is_empty())
+                || self.run.stderr.contains(&denied);
             if self.rule.unverified && !says {
                 problems.push("it does not say what it could not verify".to_owned());
             }
@@ -70,6 +72,11 @@ impl Struck<'_> {
             problems.push(format!("the error does not name the operation {operation}"));
         }
         problems.extend(self.unreported(&document));
+        let made: Vec<String> =
+            self.now.objects.difference(&self.before.objects).map(Named::to_string).collect();
+        if self.rule.undone && self.now.registrations.is_empty() && !made.is_empty() {
+            problems.push(format!("not undone: {}", made.join(", ")));
+        }
         if matches!(code, 1 | 3) && self.now != self.before {
             let differences = self.now.differences(self.before);
             problems.push(format!("exit code {code} says that nothing is left: {}", differences.join("; ")));

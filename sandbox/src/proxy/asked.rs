@@ -64,9 +64,9 @@ impl Asked {
         }
     }
 
-    /// Whether it is to change something.
+    /// Whether it is to change something. Reviews are questions that are asked by creating them.
     pub(crate) fn is_write(&self) -> bool {
-        !matches!(self.verb, "get" | "list" | "watch" | "try")
+        !self.resource.ends_with("reviews") && !matches!(self.verb, "get" | "list" | "watch" | "try")
     }
 }
 
@@ -105,6 +105,13 @@ mod tests {
                 "application/merge-patch+json",
                 "patch:secrets",
                 true,
+            ),
+            (
+                Method::POST,
+                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+                "application/json",
+                "create:selfsubjectaccessreviews",
+                false,
             ),
             (
                 Method::POST,

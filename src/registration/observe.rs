@@ -104,8 +104,8 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
-    let nodes = aid(nodes, "nodes could not be listed", &mut unverified)?;
-    let groups = aid(groups, "API groups could not be listed", &mut unverified)?.unwrap_or_default();
+    let nodes = aid(nodes, "list the nodes", &mut unverified)?;
+    let groups = aid(groups, "list the API groups", &mut unverified)?.unwrap_or_default();
     let cluster_facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
@@ -127,8 +127,8 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
         now: Timestamp::now(),
         region: ports.region.clone(),
         caller,
-        service_linked_role: aid(linked, "the service-linked role could not be read", &mut unverified)?,
-        agent_role: match aid(role, "the agent role could not be read", &mut unverified)? {
+        service_linked_role: aid(linked, "read the service-linked role", &mut unverified)?,
+        agent_role: match aid(role, "read the agent role", &mut unverified)? {
             None => RoleSeen::Unreadable,
             Some(None) => RoleSeen::Absent,
             Some(Some(role)) => RoleSeen::Present(role),
@@ -145,7 +145,7 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
         changes,
         obsolete,
         quota,
-        denied_rights: aid(denied_rights, "rights in the cluster could not be checked", &mut unverified)?
+        denied_rights: aid(denied_rights, "check the rights in the cluster", &mut unverified)?
             .unwrap_or_default(),
         unverified,
     };
@@ -203,14 +203,18 @@ async fn failing<T>(
 }
 
 /// A read that only helps: refused, it is left out and that is said. Any other failure is one.
-fn aid<T>(answer: Result<T, Failure>, what: &str, unverified: &mut Vec<String>) -> Result<Option<T>, Error> {
+fn aid<T>(
+    answer: Result<T, Failure>,
+    attempting: &str,
+    unverified: &mut Vec<String>,
+) -> Result<Option<T>, Error> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(failure) if failure.kind == FailureKind::Denied => {
-            unverified.push(format!("{what} ({} is denied)", failure.operation));
+            unverified.push(format!("could not {attempting}: {} is denied", failure.operation));
             Ok(None)
         }
-        Err(failure) => Err(failure.into_error(&format!("look around: {what}"))),
+        Err(failure) => Err(failure.into_error(attempting)),
     }
 }
 

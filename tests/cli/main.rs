@@ -10,12 +10,15 @@
 mod access;
 mod boundaries;
 mod code;
+mod credentials;
 mod documents;
 mod failures;
 mod input;
 mod interrupts;
 mod options;
 mod output;
+mod providers;
 mod register;
 mod rights;
+mod round_trips;
 mod support;

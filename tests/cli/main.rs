@@ -14,6 +14,7 @@ mod documents;
 mod failures;
 mod input;
 mod interrupts;
+mod openshift;
 mod options;
 mod output;
 mod register;

@@ -18,7 +18,7 @@ use super::request::RegisterRequest;
 use super::rights;
 use crate::error::{Code, Error};
 use crate::manifest::{
-    self, ApiServer, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, difference,
+    self, ApiServer, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, SECURITY_GROUP, difference,
 };
 use crate::ports::{
     Cluster, Failure, FailureKind, Identity, Nodes, Quotas, Registrations, Roles, ServerVersion,
@@ -256,6 +256,7 @@ fn cluster_facts(
 ) -> ClusterFacts {
     let readable = nodes.is_some();
     let nodes = nodes.unwrap_or_default();
+    let openshift = groups.iter().any(|group| group == SECURITY_GROUP);
     let traces =
         Traces { provider_ids: nodes.provider_ids, label_keys: nodes.label_keys, api_groups: groups };
     ClusterFacts {
@@ -265,6 +266,7 @@ fn cluster_facts(
         nodes: readable.then_some(nodes.nodes),
         api_server: ApiServer::default(),
         provider: provider::detect(&traces),
+        openshift,
     }
 }
 

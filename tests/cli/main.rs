@@ -16,6 +16,7 @@ mod documents;
 mod failures;
 mod input;
 mod interrupts;
+mod openshift;
 mod options;
 mod output;
 mod register;

@@ -21,7 +21,7 @@ const RULES: [(&str, &[&str]); 12] = [
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "registration/activation.rs",
     "registration/desired.rs",
     "registration/name.rs",
@@ -37,6 +37,7 @@ const PURE: [&str; 15] = [
     "registration/remains.rs",
     "manifest/",
     "plan/mod.rs",
+    "rbac/",
 ];
 
 const IMPURE: [&str; 8] =

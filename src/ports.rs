@@ -16,7 +16,9 @@ use crate::registration::observed::{
     ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, ObjectState, Registration, Role,
 };
 use crate::registration::provider::Provider;
+use crate::registration::request::RoleDesign;
 use crate::registration::rights::Right;
+use crate::registration::role_drift::RoleChange;
 
 /// What a port answers.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, Failure>>;
@@ -125,7 +127,10 @@ pub trait Roles: Send + Sync {
     /// Whether the service-linked role exists (`iam:GetRole`).
     fn service_linked_role(&self) -> Reply<'_, bool>;
     /// Makes the agent role; returns its ARN (`iam:CreateRole`, with our tag where `iam:TagRole` allows it).
-    fn create_agent_role<'a>(&'a self, name: &'a str) -> Reply<'a, String>;
+    fn create_agent_role<'a>(&'a self, design: &'a RoleDesign) -> Reply<'a, String>;
+    /// Changes something else of the agent role (`iam:UpdateAssumeRolePolicy`, `iam:PutRolePermissionsBoundary`,
+    /// `iam:TagRole`).
+    fn change_agent_role<'a>(&'a self, role: &'a str, change: &'a RoleChange) -> Reply<'a, ()>;
     /// Writes the agent role's inline policy (`iam:PutRolePolicy`).
     fn put_agent_policy<'a>(&'a self, role: &'a str) -> Reply<'a, ()>;
     /// Makes the service-linked role (`iam:CreateServiceLinkedRole`); one that exists by now is as good.
@@ -165,6 +170,8 @@ pub struct ServerVersion {
 pub struct Applied {
     /// Whether it did not exist before.
     pub created: bool,
+    /// Whether an earlier attempt got no answer, or none that could be understood: that one may have made it.
+    pub repeated: bool,
     /// Its UID.
     pub uid: String,
 }
@@ -251,6 +258,8 @@ pub trait HeldLease: Send + Sync {
     fn release(&self) -> Reply<'_, ()>;
     /// Whether somebody else may hold it by now: it was taken over, or could not be renewed for too long.
     fn is_lost(&self) -> bool;
-    /// Gives it back, and deletes it if this run made it.
+    /// Whether it did not exist before.
+    fn is_new(&self) -> bool;
+    /// Gives it back by deleting it.
     fn discard(&self) -> Reply<'_, ()>;
 }

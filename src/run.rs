@@ -137,26 +137,20 @@ async fn run_register(
         return Ok(if pending { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS });
     }
     let stop = Stop::default();
-    let mut twice = listen(&stop, &view)?;
-    let work = register(&ports, &request, &view, &stop);
-    tokio::select! {
-        ended = work => {
-            view.end(ended.is_ok());
-            view.registered(&ended?);
-            Ok(ExitCode::SUCCESS)
-        }
-        _ = &mut twice => Err(view.ended_at_once()),
-    }
+    listen(&stop, &view)?;
+    let ended = register(&ports, &request, &view, &stop).await;
+    view.end(ended.is_ok());
+    view.registered(&ended?);
+    Ok(ExitCode::SUCCESS)
 }
 
-/// The first signal asks for an end; the channel resolves with the second.
-fn listen(stop: &Stop, view: &Arc<RegisterView>) -> Result<tokio::sync::oneshot::Receiver<()>, Error> {
+/// The first signal asks for an end, the second for one at once.
+fn listen(stop: &Stop, view: &Arc<RegisterView>) -> Result<(), Error> {
     let unusable = |error: std::io::Error| {
         Error::failed(Code::INTERNAL, "signals cannot be listened for").with_source(error)
     };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unusable)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unusable)?;
-    let (second, receiver) = tokio::sync::oneshot::channel();
     let (stop, view) = (stop.clone(), Arc::clone(view));
     tokio::spawn(async move {
         let mut next = async || {
@@ -169,9 +163,7 @@ fn listen(stop: &Stop, view: &Arc<RegisterView>) -> Result<tokio::sync::oneshot:
         stop.stop(StopReason::Interrupted);
         view.stopping();
         next().await;
-        if second.send(()).is_err() {
-            tracing::debug!("the run ended before the second signal");
-        }
+        stop.stop_at_once();
     });
-    Ok(receiver)
+    Ok(())
 }

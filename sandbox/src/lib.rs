@@ -7,7 +7,9 @@ mod bench;
 mod demo;
 mod environment;
 mod progress;
+mod proxy;
 mod running;
+mod socket;
 mod workspace;
 
 pub mod aws;
@@ -15,6 +17,7 @@ pub mod calls;
 pub mod cli;
 pub mod controlplane;
 pub mod delay;
+pub mod matrix;
 pub mod node;
 pub mod pool;
 pub mod python;

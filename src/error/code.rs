@@ -77,6 +77,8 @@ codes! {
     INVALID_PROXY = "0111";
     /// A question was not agreed to, or there was nobody to ask.
     NOT_AGREED = "0112";
+    /// A path or a permissions boundary of a role is malformed or not usable here.
+    INVALID_ROLE_OPTION = "0113";
 
     /// No Region is configured.
     NO_REGION = "0201";

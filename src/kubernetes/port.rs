@@ -49,6 +49,7 @@ pub(super) fn applied(answer: &Answer) -> Result<Applied, Failure> {
     let live = answer.json()?;
     Ok(Applied {
         created: answer.status == StatusCode::CREATED,
+        repeated: answer.repeated,
         uid: live["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
     })
 }

@@ -4,12 +4,10 @@ use super::desired::Desired;
 use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Status};
 use super::proof::prove;
 use super::quota::refuse_used_up_quota;
-use super::refusal::{
-    name_held, refuse_agents_without_state, refuse_held_lease, refuse_obstacles, refuse_second_name,
-};
+use super::refusal::{name_held, refuse_agents_without_state, refuse_obstacles, refuse_second_name};
 use super::request::RoleChoice;
 use super::rights::{note_what_cannot_be_told, refuse_missing_rights};
-use super::roles::{note_what_stays, role_steps, uses_desired_role};
+use super::roles::{RolesSeen, note_what_stays, role_steps, uses_desired_role};
 use super::step::{NewRegistration, OnceRegistered, Step};
 use crate::error::{Code, Error};
 use crate::manifest::{Object, ObjectKind, ObjectRef, RegistrationMark};
@@ -44,7 +42,6 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
     let mut notes = Vec::new();
     refuse_obstacles(desired, observed)?;
     let situation = situation(desired, observed, &mut notes)?;
-    refuse_held_lease(desired, observed)?;
     if let Situation::Known { registration, activation_id } = &situation {
         refuse_agents_without_state(desired, observed, registration, activation_id)?;
     }
@@ -53,7 +50,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
     let roles = match &situation {
         Situation::Known { registration, .. } if !uses_desired_role(registration, desired) => Vec::new(),
         Situation::Known { .. } | Situation::Fresh { .. } => {
-            role_steps(desired, observed, &mut plan, &mut notes)?
+            role_steps(&RolesSeen::of(desired, observed), &mut plan, &mut notes)?
         }
     };
     match &situation {
@@ -225,9 +222,8 @@ fn register(
     let role_arn = match (&observed.agent_role, &desired.role) {
         (RoleSeen::Present(role), _) => Some(role.arn.clone()),
         (_, RoleChoice::Given { arn, .. }) => Some(arn.clone()),
-        (RoleSeen::Unreadable, RoleChoice::Named(name)) => {
-            let partition = super::name::partition(&observed.region);
-            Some(format!("arn:{partition}:iam::{}:role/{name}", observed.caller.account))
+        (RoleSeen::Unreadable, RoleChoice::Named(design)) => {
+            Some(design.arn(super::name::partition(&observed.region), &observed.caller.account))
         }
         (RoleSeen::Absent, RoleChoice::Named(_)) => None,
     };
@@ -268,6 +264,8 @@ fn begin(
         namespaces.into_iter().map(|namespace| plan.add(Step::Apply(namespace), [])).collect();
     let intent = Intent {
         cluster_arn: desired.arn.clone(),
+        role: desired.role.name().to_owned(),
+        provider: desired.provider.as_str().to_owned(),
         request_token: request_token.to_owned(),
         cluster_uid: observed.cluster.uid.clone(),
         started_at: observed.now,
@@ -337,7 +335,8 @@ fn bound_role(binding: &ObjectRef) -> Option<ObjectRef> {
         | ObjectKind::NetworkPolicy
         | ObjectKind::PodDisruptionBudget
         | ObjectKind::StatefulSet
-        | ObjectKind::Lease => return None,
+        | ObjectKind::Lease
+        | ObjectKind::SecurityContextConstraints => return None,
     };
     Some(ObjectRef { kind, ..binding.clone() })
 }

@@ -17,15 +17,21 @@ fn worlds() -> impl Strategy<Value = Observed> {
     let registrations = proptest::option::of((statuses, any::<bool>(), any::<bool>()));
     let roles = prop_oneof![
         Just(RoleSeen::Absent),
-        (any::<bool>(), any::<bool>()).prop_map(|(ours, right)| RoleSeen::Present(Role {
+        any::<[bool; 3]>().prop_map(|[ours, right, trusted]| RoleSeen::Present(Role {
             arn: "arn:aws:iam::111122223333:role/AmazonEKSConnectorAgentRole".into(),
-            trust: manifest::AGENT_TRUST.into(),
+            trust: if trusted {
+                manifest::AGENT_TRUST.into()
+            } else {
+                manifest::AGENT_TRUST.replace("ssm.", "ec2.")
+            },
             permissions: if right {
                 Permissions::Inline(manifest::AGENT_PERMISSIONS.into())
             } else {
                 Permissions::Absent
             },
             ours,
+            boundary: None,
+            tags: BTreeMap::new(),
         })),
     ];
     let secrets = proptest::option::of((any::<bool>(), any::<bool>()));
@@ -131,7 +137,7 @@ proptest! {
                         prop_assert!(prove(registration, &observed).is_proven());
                         prop_assert!(registration.status != Status::Active, "an ACTIVE registration is never discarded");
                     }
-                    Step::PutAgentPolicy { .. } => {
+                    Step::PutAgentPolicy { .. } | Step::ChangeAgentRole { .. } => {
                         let ours = match &observed.agent_role {
                             RoleSeen::Present(role) => role.ours,
                             RoleSeen::Absent => true,

@@ -8,12 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::name::ClusterName;
 use super::super::observed::Permissions;
 use super::super::observed::{
-    ActivationSecretFacts, Caller, ClusterFacts, Holder, LeaseFacts, Mark, NamespaceFacts, NodeFacts, Role,
+    ActivationSecretFacts, Caller, ClusterFacts, LeaseFacts, Mark, NamespaceFacts, NodeFacts, Role,
 };
 use super::super::proof::Proof;
 use super::super::provider::{Detected, Provider};
 use super::super::quota::QuotaSeen;
-use super::super::request::{CLUSTER_UID_TAG, RegisterRequest};
+use super::super::request::{CLUSTER_UID_TAG, RegisterRequest, RoleDesign};
+use super::super::role_drift::RoleChange;
 use super::*;
 use crate::manifest::{self, Taint, workload::Workload};
 
@@ -36,7 +37,7 @@ fn request() -> RegisterRequest {
         name: ClusterName::parse("onprem1").unwrap(),
         namespace: "eks-connector".into(),
         provider: None,
-        role: RoleChoice::Named("AmazonEKSConnectorAgentRole".into()),
+        role: RoleChoice::Named(RoleDesign::named("AmazonEKSConnectorAgentRole")),
         tags: BTreeMap::new(),
         workload: Workload::default(),
         wait: Some(Duration::from_secs(300)),
@@ -77,6 +78,7 @@ fn fresh() -> Observed {
                 provider: Provider::Other,
                 because: "no node has a cloud provider ID".into(),
             },
+            openshift: false,
         },
         namespace: None,
         activation_secret: None,
@@ -128,13 +130,15 @@ fn carry_out<'a>(
     for step in steps {
         match step {
             Step::CreateServiceLinkedRole => world.service_linked_role = Some(true),
-            Step::CreateAgentRole { name } => {
+            Step::CreateAgentRole(design) => {
                 assert_eq!(world.agent_role, RoleSeen::Absent);
                 world.agent_role = RoleSeen::Present(Role {
-                    arn: format!("arn:aws:iam::111122223333:role/{name}"),
+                    arn: design.arn("aws", "111122223333"),
                     trust: manifest::AGENT_TRUST.into(),
                     permissions: Permissions::Absent,
                     ours: true,
+                    boundary: design.boundary.clone(),
+                    tags: design.tags.clone(),
                 });
             }
             Step::PutAgentPolicy { .. } => match &mut world.agent_role {
@@ -142,6 +146,12 @@ fn carry_out<'a>(
                     role.permissions = Permissions::Inline(manifest::AGENT_PERMISSIONS.into());
                 }
                 other => panic!("no role to give a policy to: {other:?}"),
+            },
+            Step::ChangeAgentRole { change, .. } => match (&mut world.agent_role, change) {
+                (RoleSeen::Present(role), RoleChange::Trust(document)) => role.trust.clone_from(document),
+                (RoleSeen::Present(role), RoleChange::Boundary(arn)) => role.boundary = Some(arn.clone()),
+                (RoleSeen::Present(role), RoleChange::Tags(tags)) => role.tags.extend(tags.clone()),
+                (other, _) => panic!("no role to change: {other:?}"),
             },
             Step::Apply(object) => {
                 let in_namespace = !object.reference.kind.is_cluster_scoped();
@@ -173,6 +183,7 @@ fn carry_out<'a>(
                     resource_version: "1".into(),
                     held_by: None,
                     intent: Some(intent.clone()),
+                    renewed_at: Some(now()),
                 });
             }
             Step::ApplyPullSecret(object) => {
@@ -277,7 +288,7 @@ fn a_fresh_registration_has_every_step_and_its_chain_is_short() {
     // Namespace, Lease, role, its binding, StatefulSet, the used code. docs/decisions lists the chain.
     assert_eq!(planned.plan.longest_chain(Step::is_write), 6);
     let in_aws = |step: &Step| {
-        matches!(step, Step::CreateAgentRole { .. } | Step::PutAgentPolicy { .. } | Step::Register(_))
+        matches!(step, Step::CreateAgentRole(_) | Step::PutAgentPolicy { .. } | Step::Register(_))
     };
     assert_eq!(planned.plan.longest_chain(in_aws), 3);
 }
@@ -332,7 +343,7 @@ fn a_deleted_role_and_a_changed_policy_of_ours_are_repaired() {
     let mut gone = converged();
     gone.agent_role = RoleSeen::Absent;
     let planned = plan_of(&gone).unwrap();
-    assert!(all_steps(&planned).iter().any(|step| matches!(step, Step::CreateAgentRole { .. })));
+    assert!(all_steps(&planned).iter().any(|step| matches!(step, Step::CreateAgentRole(_))));
 
     let mut changed = converged();
     if let RoleSeen::Present(role) = &mut changed.agent_role {
@@ -341,17 +352,38 @@ fn a_deleted_role_and_a_changed_policy_of_ours_are_repaired() {
     let planned = plan_of(&changed).unwrap();
     assert_eq!(all_steps(&planned), [&Step::PutAgentPolicy { role: "AmazonEKSConnectorAgentRole".into() }]);
 
+    // So is all else that the role was to have.
+    let design = RoleDesign {
+        boundary: Some("arn:aws:iam::111122223333:policy/Bound".into()),
+        tags: [("team".to_owned(), "platform".to_owned())].into(),
+        ..RoleDesign::named("AmazonEKSConnectorAgentRole")
+    };
+    let wanted = RegisterRequest { role: RoleChoice::Named(design), ..request() };
+    if let RoleSeen::Present(role) = &mut changed.agent_role {
+        role.trust = manifest::AGENT_TRUST.replace("ssm.", "ec2.");
+    }
+    let planned = plan(&desired_of(&changed, &wanted), &changed, "token").unwrap();
+    assert_eq!(all_steps(&planned).len(), 4, "{planned:?}");
+    let mended = carry_out(&changed, &desired_of(&changed, &wanted), all_steps(&planned));
+    assert!(plan(&desired_of(&mended, &wanted), &mended, "token").unwrap().plan.is_empty());
+
     // Somebody else's role is never changed.
+    changed = mended;
+    if let RoleSeen::Present(role) = &mut changed.agent_role {
+        (role.permissions, role.boundary) = (Permissions::Inline("{}".into()), None);
+    }
     if let RoleSeen::Present(role) = &mut changed.agent_role {
         role.ours = false;
     }
-    assert!(plan_of(&changed).unwrap().plan.is_empty());
+    let planned = plan(&desired_of(&changed, &wanted), &changed, "token").unwrap();
+    assert!(planned.plan.is_empty());
+    assert_eq!(planned.notes.len(), 2, "both differences are said: {:?}", planned.notes);
 }
 
 #[test]
 fn refusals() {
     type Change = fn(&mut Observed);
-    let cases: [(&str, Change, Code); 14] = [
+    let cases: [(&str, Change, Code); 13] = [
         ("a name held by another cluster", |o| o.registration = Some(foreign()), Code::NAME_HELD),
         (
             "a name held by nobody knows whom",
@@ -369,17 +401,6 @@ fn refusals() {
             "another name",
             |o| o.other_registration = Some(registration(Status::Active)),
             Code::REGISTERED_ELSEWHERE,
-        ),
-        (
-            "Lease held",
-            |o| {
-                o.lease = Some(LeaseFacts {
-                    resource_version: "1".into(),
-                    held_by: Some(Holder { who: "host a, process 1".into(), until: now() }),
-                    intent: None,
-                });
-            },
-            Code::LEASE_HELD,
         ),
         ("somebody else's agents", |o| o.foreign_stateful_set = true, Code::FOREIGN_OBJECT),
         ("only ARM nodes", |o| o.cluster.nodes = Some(vec![node("arm64", None)]), Code::NO_SUITABLE_NODE),
@@ -416,7 +437,9 @@ fn refusals() {
                     arn: "arn".into(),
                     trust: manifest::AGENT_TRUST.replace("ssm", "ec2"),
                     permissions: Permissions::Absent,
-                    ours: true,
+                    ours: false,
+                    boundary: None,
+                    tags: BTreeMap::new(),
                 });
             },
             Code::ROLE_UNUSABLE,
@@ -451,6 +474,8 @@ fn a_given_role_is_that_very_role() {
         trust: manifest::AGENT_TRUST.into(),
         permissions: Permissions::Absent,
         ours: false,
+        boundary: None,
+        tags: BTreeMap::new(),
     });
     let given = |arn: &str| RegisterRequest {
         role: RoleChoice::Given { arn: arn.into(), name: "X".into() },
@@ -532,9 +557,16 @@ fn each_proof_alone_makes_a_registration_ours() {
 }
 
 fn intended(arn: &str, uid: &str, started_at: Timestamp) -> LeaseFacts {
-    let intent =
-        Intent { cluster_arn: arn.into(), request_token: "t".into(), cluster_uid: uid.into(), started_at };
-    LeaseFacts { resource_version: "1".into(), held_by: None, intent: Some(intent) }
+    let intent = Intent {
+        cluster_arn: arn.into(),
+        role: "AmazonEKSConnectorAgentRole".into(),
+        provider: "OTHER".into(),
+        request_token: "t".into(),
+        cluster_uid: uid.into(),
+        started_at,
+    };
+    let renewed_at = Some(started_at + SignedDuration::from_mins(2));
+    LeaseFacts { resource_version: "1".into(), held_by: None, intent: Some(intent), renewed_at }
 }
 
 #[test]

@@ -1,38 +1,40 @@
 //! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
 
+mod made;
 mod registering;
+mod roles;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ConstantBuilder};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+pub(super) use roles::RoleWork;
+
 use super::desired::Desired;
 use super::observe::Ports;
-use super::observed::ActivationSecretFacts;
+use super::observed::{ActivationSecretFacts, Intent};
 use super::register::Preview;
 use super::step::{OnceRegistered, Step};
+use super::undo::Made;
 use super::wait::{Awaited, until_active};
-use crate::error::{Code, Error, Remains};
-use crate::manifest::{Object, ObjectKind, ObjectRef, RegistrationMark};
+use crate::error::{Code, Error};
+use crate::manifest::{Object, ObjectRef, RegistrationMark};
 use crate::plan::{Done, StepFailure, Stop, Worker};
 use crate::ports::{Applied, Failure, FailureKind, HeldLease};
-
-/// How long a namespace that is undone is waited for. It holds nothing that takes time to end.
-const NAMESPACE_GOES_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the steps learn and leave behind.
 #[derive(Default)]
 pub(super) struct Context {
-    role_arn: OnceLock<String>,
-    made_service_linked_role: AtomicBool,
     registered: OnceLock<Known>,
+    /// What the Lease was to be taken for.
+    intent: OnceLock<Intent>,
     lease: OnceLock<Arc<dyn HeldLease>>,
-    /// What this run made in the cluster, in order.
-    made: Mutex<Vec<(ObjectRef, String)>>,
+    /// What this run, over all its tries, made in the cluster.
+    made: Mutex<Made>,
     /// Set as soon as a code may be in the cluster, or a registration may have been made whose answer is lost: from
     /// then on nothing is undone. The Lease's intent proves whose that registration is.
     code_in_cluster: AtomicBool,
@@ -40,6 +42,12 @@ pub(super) struct Context {
     untagged: AtomicBool,
     /// Whether a registration may have been made whose answer is lost.
     registration_is_uncertain: AtomicBool,
+}
+
+impl Context {
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Known {
@@ -54,8 +62,9 @@ pub(super) struct RegisterWorker {
     desired: Desired,
     limit: Duration,
     stop: Stop,
-    /// It was seen not to exist, which is more than not having been seen.
-    service_linked_role_is_missing: bool,
+    roles: RoleWork,
+    /// The objects that existed before.
+    existing: BTreeSet<ObjectRef>,
     context: Context,
 }
 
@@ -72,9 +81,10 @@ impl Worker<Step> for RegisterWorker {
                 return Err(StepFailure::Stale("the Lease of eksconnect was taken over".to_owned()));
             }
             match step {
-                Step::CreateServiceLinkedRole => self.create_service_linked_role().await,
-                Step::CreateAgentRole { name } => self.create_agent_role(&name).await,
-                Step::PutAgentPolicy { role } => self.put_agent_policy(&role).await,
+                Step::CreateServiceLinkedRole => self.roles.create_service_linked_role().await,
+                Step::CreateAgentRole(design) => self.roles.create(&design).await,
+                Step::PutAgentPolicy { role } => self.roles.put_policy(&role).await,
+                Step::ChangeAgentRole { role, change } => self.roles.change(&role, &change).await,
                 Step::Apply(object) => self.apply(&object).await,
                 Step::ApplyPullSecret(object) => self.apply_pull_secret(&object).await,
                 Step::Remove { object, uid } => {
@@ -83,9 +93,13 @@ impl Worker<Step> for RegisterWorker {
                     Ok(Done::new("deleted"))
                 }
                 Step::HoldLease { namespace, seen, intent } => {
+                    // A person may have thought long about a question since the plan was made.
+                    let intent = Intent { started_at: Timestamp::now(), ..intent };
                     let lease = self.ports.cluster.hold_lease(&namespace, seen.as_deref(), &intent).await;
-                    let lease = lease.map_err(|failure| stale_or(failure, "take the Lease of eksconnect"))?;
                     // A plan takes the Lease once.
+                    drop(self.context.intent.set(intent));
+                    let lease = lease.map_err(|failure| stale_or(failure, "take the Lease of eksconnect"))?;
+                    self.context.made().lease |= lease.is_new();
                     drop(self.context.lease.set(lease));
                     Ok(Done::new("held"))
                 }
@@ -110,51 +124,15 @@ impl Worker<Step> for RegisterWorker {
 impl RegisterWorker {
     /// For one try on what was seen; `limit` bounds the wait until ACTIVE.
     /// `made` is what earlier tries made.
-    pub(super) fn new(
-        ports: Ports,
-        seen: &Preview,
-        made: Vec<(ObjectRef, String)>,
-        limit: Duration,
-        stop: Stop,
-    ) -> Self {
+    pub(super) fn new(ports: Ports, seen: &Preview, made: Made, limit: Duration, stop: Stop) -> Self {
         let observed = &seen.observed;
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
         let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
         let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
-        let service_linked_role_is_missing = observed.service_linked_role == Some(false);
-        Self { ports, desired: seen.desired.clone(), limit, stop, service_linked_role_is_missing, context }
-    }
-
-    async fn create_service_linked_role(&self) -> Result<Done, StepFailure> {
-        match self.ports.roles.create_service_linked_role().await {
-            Ok(()) => {
-                self.context.made_service_linked_role.store(true, Ordering::Release);
-                Ok(Done::new("created"))
-            }
-            // It may not be read either, so it may well be there: EKS knows.
-            Err(failure) if failure.kind == FailureKind::Denied && !self.service_linked_role_is_missing => {
-                Ok(Done::unchanged("not known"))
-            }
-            Err(failure) => {
-                Err(failure.into_error("create the service-linked role of the EKS Connector").into())
-            }
-        }
-    }
-
-    async fn create_agent_role(&self, name: &str) -> Result<Done, StepFailure> {
-        let answer = self.ports.roles.create_agent_role(name).await;
-        let arn = answer.map_err(|failure| stale_or(failure, &format!("create the agent role {name}")))?;
-        // A plan makes the role once.
-        drop(self.context.role_arn.set(arn));
-        Ok(Done::new("created"))
-    }
-
-    async fn put_agent_policy(&self, role: &str) -> Result<Done, StepFailure> {
-        let answer = self.ports.roles.put_agent_policy(role).await;
-        answer.map_err(|failure| {
-            stale_or(failure, &format!("write the inline policy of the agent role {role}"))
-        })?;
-        Ok(Done::new(if self.context.role_arn.get().is_some() { "created" } else { "repaired" }))
+        let roles = RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role);
+        let desired = seen.desired.clone();
+        let existing = made::existing(observed, &desired.settings.namespace);
+        Self { ports, desired, limit, stop, roles, existing, context }
     }
 
     async fn apply(&self, object: &Object) -> Result<Done, StepFailure> {
@@ -169,15 +147,9 @@ impl RegisterWorker {
     }
 
     fn applied(&self, object: &Object, answer: Result<Applied, Failure>) -> Result<Done, StepFailure> {
+        self.note_applied(&object.reference, &answer);
         let applied = answer.map_err(|failure| stale_or(failure, &format!("apply {}", object.reference)))?;
-        if applied.created {
-            self.note_made(&object.reference, applied.uid);
-        }
         Ok(Done::new(if applied.created { "created" } else { "changed" }))
-    }
-
-    fn note_made(&self, object: &ObjectRef, uid: String) {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).push((object.clone(), uid));
     }
 
     async fn apply_once_registered(&self, which: OnceRegistered) -> Result<Done, StepFailure> {
@@ -225,11 +197,6 @@ impl RegisterWorker {
         Ok(Done::new("removed"))
     }
 
-    /// What this run, over all its tries, has made in the cluster.
-    pub(super) fn made(&self) -> Vec<(ObjectRef, String)> {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Whether a code may be in the cluster.
     pub(super) fn code_in_cluster(&self) -> bool {
         self.context.code_in_cluster.load(Ordering::Acquire)
@@ -240,6 +207,11 @@ impl RegisterWorker {
         self.context.registration_is_uncertain.load(Ordering::Acquire)
     }
 
+    /// The steps of which it is not known whether they made a role.
+    pub(super) fn roles_in_doubt(&self) -> Vec<Step> {
+        self.roles.in_doubt()
+    }
+
     /// Gives the Lease back.
     pub(super) async fn release_lease(&self) -> Result<(), Failure> {
         match self.context.lease.get() {
@@ -248,67 +220,18 @@ impl RegisterWorker {
         }
     }
 
-    /// Undoes what this run made in the cluster, the last first; returns what could not be undone.
-    pub(super) async fn undo(&self) -> Vec<Remains> {
-        let mut made = self.made();
-        // What is in a namespace that goes, goes with it; the namespace itself goes last.
-        let namespace_goes = made.iter().any(|(object, _)| object.kind == ObjectKind::Namespace);
-        made.retain(|(object, _)| !namespace_goes || object.kind.is_cluster_scoped());
-        made.sort_by_key(|(object, _)| object.kind == ObjectKind::Namespace);
-        let mut remains = Vec::new();
-        if !self.may_undo().await {
-            tracing::debug!("somebody else may be working here: nothing is undone");
-            let left = |(object, _): (ObjectRef, String)| Remains {
-                what: object.to_string(),
-                remove_with: kubectl_delete(&object),
-            };
-            return made.into_iter().map(left).collect();
-        }
-        if !namespace_goes
-            && let Some(lease) = self.context.lease.get()
-            && let Err(failure) = lease.discard().await
-        {
-            tracing::debug!("the Lease could not be discarded: {failure}");
-        }
-        for (object, uid) in made {
-            let gone = match self.ports.cluster.delete(&object, &uid).await {
-                Ok(()) => object.kind != ObjectKind::Namespace || self.is_gone(&object).await,
-                Err(_) => false,
-            };
-            if !gone {
-                remains.push(Remains { what: object.to_string(), remove_with: kubectl_delete(&object) });
-            }
-        }
-        remains
+    /// What this try took the Lease for, or tried to.
+    pub(super) fn intent(&self) -> Option<&Intent> {
+        self.context.intent.get()
+    }
+
+    /// The Lease that this try holds, if it got that far.
+    pub(super) fn lease(&self) -> Option<&Arc<dyn HeldLease>> {
+        self.context.lease.get()
     }
 
     fn lease_is_lost(&self) -> bool {
         self.context.lease.get().is_some_and(|lease| lease.is_lost())
-    }
-
-    /// Whether what this run made is still its own business: without the Lease, another run may have gone on with it.
-    async fn may_undo(&self) -> bool {
-        match self.context.lease.get() {
-            Some(lease) => !lease.is_lost(),
-            None => match self.ports.cluster.lease(&self.desired.settings.namespace).await {
-                Ok(lease) => lease.is_none_or(|lease| lease.held_by.is_none()),
-                Err(_) => false,
-            },
-        }
-    }
-
-    /// A namespace goes when all that is in it is gone. The next run would be refused until then.
-    async fn is_gone(&self, namespace: &ObjectRef) -> bool {
-        let look_again = ConstantBuilder::default()
-            .with_delay(Duration::from_millis(250))
-            .with_max_times(usize::try_from(NAMESPACE_GOES_WITHIN.as_millis() / 250).unwrap_or(1));
-        for delay in look_again.build() {
-            match self.ports.cluster.read(namespace).await {
-                Ok(None) => return true,
-                Ok(Some(_)) | Err(_) => tokio::time::sleep(delay).await,
-            }
-        }
-        false
     }
 }
 

@@ -21,7 +21,7 @@ const RULES: [(&str, &[&str]); 12] = [
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "registration/activation.rs",
     "registration/desired.rs",
     "registration/name.rs",
@@ -31,12 +31,14 @@ const PURE: [&str; 15] = [
     "registration/provider.rs",
     "registration/refusal.rs",
     "registration/request.rs",
+    "registration/role_drift.rs",
     "registration/roles.rs",
     "registration/scheduling.rs",
     "registration/step.rs",
     "registration/remains.rs",
     "manifest/",
     "plan/mod.rs",
+    "rbac/",
 ];
 
 const IMPURE: [&str; 8] =

@@ -9,16 +9,20 @@
 
 mod access;
 mod boundaries;
+mod by_hand;
 mod code;
+mod contention;
 mod credentials;
 mod documents;
 mod failures;
 mod input;
 mod interrupts;
+mod openshift;
 mod options;
 mod output;
 mod providers;
 mod register;
 mod rights;
+mod roles;
 mod round_trips;
 mod support;

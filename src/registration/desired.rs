@@ -54,6 +54,7 @@ impl Desired {
                 server_minor: cluster.minor,
                 api_server: cluster.api_server.clone(),
                 workload: request.workload.clone(),
+                openshift: cluster.openshift,
             },
             foreign_namespace: namespace.is_some_and(|namespace| !namespace.ours),
             wait: request.wait.is_some(),

@@ -38,6 +38,7 @@ const PURE: [&str; 16] = [
     "registration/remains.rs",
     "manifest/",
     "plan/mod.rs",
+    "rbac/",
 ];
 
 const IMPURE: [&str; 8] =

@@ -70,8 +70,11 @@ pub(super) async fn until_active(
                         pause = FIRST_POLL;
                         next_poll = Instant::now();
                     }
+                    // Of the two watches this may be the one that works: what the other hides shows in this number.
+                    if now.ready != state.ready {
+                        seen.blind = None;
+                    }
                     state = now;
-                    seen.blind = None;
                 }
                 Some(Err(failure)) => seen.blind = Some(tolerate(failure, "watch the agents")?),
                 None => {

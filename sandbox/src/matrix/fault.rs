@@ -79,6 +79,11 @@ impl Blow {
         }
     }
 
+    /// Whether a connection is reset.
+    pub(super) fn resets(self) -> bool {
+        matches!(self, Self::Fault { fault: Fault::ResetBefore | Fault::ResetAfter, .. })
+    }
+
     /// For the proxy in front of the cluster.
     pub(super) fn in_cluster(self, point: &Point) -> ProxyFault {
         let (action, when, lasting) = match self {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::call::{Call, Side};
+use super::call::Call;
 use super::cell::Cell;
 use super::expectation::Rule;
 use super::stage::{Person, Run};
@@ -35,8 +35,9 @@ pub(super) struct Struck<'a> {
     pub(super) cell: &'a Cell,
     pub(super) rule: &'a Rule,
     pub(super) run: &'a Run,
-    /// The calls that got no answer.
-    pub(super) unanswered: Vec<Call>,
+    /// The requests to the cluster that may have died with the one that was struck: a reset takes with it whatever else is
+    /// on the connection.
+    pub(super) beside: Vec<Call>,
     /// How things stood before it, and stand now.
     pub(super) before: &'a Standing,
     pub(super) now: &'a Standing,
@@ -90,8 +91,7 @@ impl Struck<'_> {
         let said: Vec<&str> =
             facts.filter_map(|fact| fact["text"].as_str()).chain(document["message"].as_str()).collect();
         let names = |operation: &str| said.iter().any(|text| text.contains(operation));
-        names(&self.cell.point.call.operation)
-            || self.unanswered.iter().any(|call| call.side == Side::Cluster && names(&call.operation))
+        names(&self.cell.point.call.operation) || self.beside.iter().any(|call| names(&call.operation))
     }
 
     /// What is there now, was not before, and is not in the error's list of what remains; and what is in that list and

@@ -43,6 +43,7 @@ impl Report {
             let place = evidence(directory, outcome);
             let keep = || format!("could not keep what was said in {}", place.display());
             fs::create_dir_all(&place).with_context(keep)?;
+            fs::write(place.join("run-1.requests"), &outcome.requests).with_context(keep)?;
             for (run, number) in outcome.runs.iter().zip(1..) {
                 fs::write(place.join(format!("run-{number}.stdout")), &run.stdout).with_context(keep)?;
                 fs::write(place.join(format!("run-{number}.stderr")), &run.stderr).with_context(keep)?;

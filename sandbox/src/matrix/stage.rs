@@ -147,9 +147,13 @@ impl Stage {
         Ok(aws.chain(seen.iter().map(Call::of_cluster)).collect())
     }
 
-    /// The requests that the proxy left without an answer.
-    pub(super) fn unanswered(&self) -> Vec<Call> {
-        self.proxy.seen().iter().filter(|seen| seen.status == 0).map(Call::of_cluster).collect()
+    /// The requests that may have died with the one that a cell strikes: all of them, if it resets a connection, for they
+    /// share one.
+    pub(super) fn beside(&self, cell: &Cell) -> Vec<Call> {
+        if cell.point.call.side == Side::Cluster && cell.blow.resets() {
+            return self.proxy.seen().iter().map(Call::of_cluster).collect();
+        }
+        Vec::new()
     }
 
     fn caller(&self) -> String {

@@ -19,6 +19,8 @@ pub(super) struct Outcome {
     pub(super) problems: Vec<String>,
     /// The runs, for whoever looks into it.
     pub(super) runs: Vec<Run>,
+    /// The requests of the first run to the cluster, a line each.
+    pub(super) requests: String,
     pub(super) took: Duration,
 }
 
@@ -34,12 +36,13 @@ pub(super) struct Reference {
 /// Tries a cell. Whatever goes wrong with the trial itself is a problem of the cell.
 pub(super) async fn try_cell(stage: &mut Stage, cell: Cell, reference: &Reference) -> Outcome {
     let began = Instant::now();
-    let mut trial = Trial { cell: &cell, reference, problems: Vec::new(), runs: Vec::new() };
+    let mut trial =
+        Trial { cell: &cell, reference, problems: Vec::new(), runs: Vec::new(), requests: String::new() };
     if let Err(error) = trial.run(stage).await {
         trial.problems.push(format!("{error:#}"));
     }
-    let Trial { problems, runs, .. } = trial;
-    Outcome { cell, problems, runs, took: began.elapsed() }
+    let Trial { problems, runs, requests, .. } = trial;
+    Outcome { cell, problems, runs, requests, took: began.elapsed() }
 }
 
 struct Trial<'a> {
@@ -47,6 +50,7 @@ struct Trial<'a> {
     reference: &'a Reference,
     problems: Vec<String>,
     runs: Vec<Run>,
+    requests: String,
 }
 
 impl Trial<'_> {
@@ -71,12 +75,13 @@ impl Trial<'_> {
         if !stage.has_struck(cell.point.call.side).await? {
             self.problems.push("the call never came".to_owned());
         }
-        let unanswered = stage.unanswered();
+        let beside = stage.beside(cell);
+        self.requests = stage.proxy.seen().iter().map(ToString::to_string).collect();
         stage.heal().await?;
         self.problems.extend(always(&first, &person, &codes(stage).await?));
         if let Some(rule) = rule {
             let (before, now) = (&self.reference.before, Standing::look(&stage.lease).await?);
-            let struck = Struck { cell, rule, run: &first, unanswered, before, now: &now };
+            let struck = Struck { cell, rule, run: &first, beside, before, now: &now };
             self.problems.extend(struck.problems());
         }
         let went_well = first.code == Some(0);

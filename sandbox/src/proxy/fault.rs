@@ -1,5 +1,7 @@
 //! What the proxy is asked to do to a request, and what it has taken note of.
 
+use std::fmt;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -43,6 +45,16 @@ pub(crate) struct Seen {
     pub(crate) status: u16,
     /// Whether the fault struck it.
     pub(crate) struck: bool,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Asked { namespace, name, .. } = &self.asked;
+        let place =
+            [namespace, name].into_iter().flatten().map(|part| format!(" {part}")).collect::<String>();
+        let struck = if self.struck { " struck" } else { "" };
+        writeln!(f, "{}{place}: {}{struck}", self.asked.kind(), self.status)
+    }
 }
 
 /// The fault in force, and the requests so far.

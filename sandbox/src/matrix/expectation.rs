@@ -45,6 +45,9 @@ pub(super) struct Rule {
     /// Whether a run that ends well must say what it could not verify.
     #[serde(default)]
     pub(super) unverified: bool,
+    /// Whether the error need not name the call, since nobody can see that it fails.
+    #[serde(default)]
+    pub(super) unnamed: bool,
     /// Whether a run that fails must have undone what it made in the cluster, unless there is a registration.
     #[serde(default)]
     pub(super) undone: bool,

@@ -6,7 +6,7 @@ mod failure;
 mod iam;
 mod sts;
 
-pub use config::{AwsSettings, connect};
+pub use config::{AwsSettings, connect, region};
 pub use eks::Eks;
 pub use iam::Iam;
 pub use sts::Sts;

@@ -135,19 +135,29 @@ pub async fn check_identity(ports: &Ports, observed: &Observed) -> Result<(), Er
         failing("find out who is calling AWS", ports.identity.caller()),
         failing("read the namespace kube-system", ports.cluster.uid()),
     )?;
-    let what = if caller.account != observed.caller.account {
-        format!("the AWS account was {} and is {}", observed.caller.account, caller.account)
-    } else if uid != observed.cluster.uid {
-        format!("the cluster was the one with the UID {} and is {uid}", observed.cluster.uid)
-    } else {
-        return Ok(());
-    };
-    Err(Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
-        .cause(what)
-        .fix("check the credentials and --context, then run the same command again"))
+    if caller.account != observed.caller.account {
+        let what = format!("the AWS account was {} and is {}", observed.caller.account, caller.account);
+        return Err(identity_changed(what));
+    }
+    refuse_another_cluster(observed, &uid)
 }
 
-async fn failing<T>(
+/// Makes sure that the cluster still is the one that was seen.
+pub(super) fn refuse_another_cluster(observed: &Observed, uid: &str) -> Result<(), Error> {
+    if *uid == observed.cluster.uid {
+        return Ok(());
+    }
+    let what = format!("the cluster was the one with the UID {} and is {uid}", observed.cluster.uid);
+    Err(identity_changed(what))
+}
+
+fn identity_changed(what: String) -> Error {
+    Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
+        .cause(what)
+        .fix("check the credentials and --context, then run the same command again")
+}
+
+pub(super) async fn failing<T>(
     attempting: impl Into<String>,
     reply: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Error> {
@@ -155,7 +165,11 @@ async fn failing<T>(
 }
 
 /// A read that only helps: refused, it is left out and that is said. Any other failure is one.
-fn aid<T>(answer: Result<T, Failure>, what: &str, unverified: &mut Vec<String>) -> Result<Option<T>, Error> {
+pub(super) fn aid<T>(
+    answer: Result<T, Failure>,
+    what: &str,
+    unverified: &mut Vec<String>,
+) -> Result<Option<T>, Error> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(failure) if failure.kind == FailureKind::Denied => {
@@ -185,14 +199,14 @@ pub(super) fn role_seen(
 }
 
 /// Where pods reach the API server. It must not be looked for behind a proxy, nor be cut off by a policy.
-async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<ApiServer, Error> {
+pub(super) async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<ApiServer, Error> {
     if !request.workload.needs_api_server() {
         return Ok(ApiServer::default());
     }
     failing("read the API server's service address", ports.cluster.api_server()).await
 }
 
-fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
+pub(super) fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
     if version.minor < OLDEST_MINOR {
         return Err(Error::refused(
             Code::CLUSTER_TOO_OLD,
@@ -204,7 +218,7 @@ fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
     Ok(())
 }
 
-fn cluster_facts(
+pub(super) fn cluster_facts(
     version: ServerVersion,
     uid: String,
     nodes: Option<Nodes>,
@@ -226,15 +240,15 @@ fn cluster_facts(
     }
 }
 
-fn replicas_of(set: &Value) -> u32 {
+pub(super) fn replicas_of(set: &Value) -> u32 {
     set["spec"]["replicas"].as_u64().and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0)
 }
 
-fn is_ours(live: &Value) -> bool {
+pub(super) fn is_ours(live: &Value) -> bool {
     live["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "eksconnect"
 }
 
-fn namespace_facts(live: &Value) -> NamespaceFacts {
+pub(super) fn namespace_facts(live: &Value) -> NamespaceFacts {
     let metadata = &live["metadata"];
     NamespaceFacts {
         terminating: metadata.get("deletionTimestamp").is_some(),
@@ -258,7 +272,7 @@ type Changes = BTreeMap<ObjectRef, Vec<FieldChange>>;
 
 /// Compares what is with what would be after applying. Without a registration nothing is known of the objects that name
 /// the activation but whether the agents exist.
-async fn object_states(
+pub(super) async fn object_states(
     ports: &Ports,
     desired: &Desired,
     registration: Option<&Registration>,
@@ -305,7 +319,7 @@ async fn object_states(
 }
 
 /// The objects of ours that are no longer wanted.
-async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, String)>, Error> {
+pub(super) async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, String)>, Error> {
     let unwanted = desired.unwanted();
     let live = try_join_all(unwanted.iter().map(|object| async move {
         let live = match object.kind {

@@ -35,7 +35,16 @@ impl History {
         error.remains.extend(self.registration(&error, request, region));
         error.remains.extend(self.objects(&error));
         error.remains.append(&mut self.not_undone);
-        error.remains.extend(self.roles(request));
+        let linked_was_there =
+            self.before.as_ref().is_some_and(|before| before.service_linked_role != Some(false));
+        error.remains.extend(roles_made(&self.done, linked_was_there, request.role.name()));
+        error
+    }
+
+    /// Adds to an error what is left behind in the cluster alone.
+    pub(super) fn list_objects(mut self, mut error: Error) -> Error {
+        error.remains.extend(self.objects(&error));
+        error.remains.append(&mut self.not_undone);
         error
     }
 
@@ -79,28 +88,27 @@ impl History {
             remove_with: commands.join("; "),
         })
     }
+}
 
-    fn roles(&self, request: &RegisterRequest) -> Vec<Remains> {
-        let mut roles = Vec::new();
-        let linked_was_there =
-            self.before.as_ref().is_some_and(|before| before.service_linked_role != Some(false));
-        if self.did(|step| matches!(step, Step::CreateServiceLinkedRole)) && !linked_was_there {
-            roles.push(Remains {
-                what: format!("role {SERVICE_LINKED_ROLE} (costs nothing, and the next run uses it)"),
-                remove_with: format!("aws iam delete-service-linked-role --role-name {SERVICE_LINKED_ROLE}"),
-            });
-        }
-        if self.did(|step| matches!(step, Step::CreateAgentRole(_))) {
-            let role = request.role.name();
-            let policy = self.did(|step| matches!(step, Step::PutAgentPolicy { .. }));
-            let policy = policy.then(|| {
-                format!("aws iam delete-role-policy --role-name {role} --policy-name {ROLE_POLICY_NAME}; ")
-            });
-            roles.push(Remains {
-                what: format!("role {role} (costs nothing, and the next run uses it)"),
-                remove_with: format!("{}aws iam delete-role --role-name {role}", policy.unwrap_or_default()),
-            });
-        }
-        roles
+/// The roles that the done steps made.
+pub(super) fn roles_made(done: &[(Step, Done)], linked_was_there: bool, role: &str) -> Vec<Remains> {
+    let did = |wanted: fn(&Step) -> bool| done.iter().any(|(step, done)| wanted(step) && !done.unchanged);
+    let mut roles = Vec::new();
+    if did(|step| matches!(step, Step::CreateServiceLinkedRole)) && !linked_was_there {
+        roles.push(Remains {
+            what: format!("role {SERVICE_LINKED_ROLE} (costs nothing, and the next run uses it)"),
+            remove_with: format!("aws iam delete-service-linked-role --role-name {SERVICE_LINKED_ROLE}"),
+        });
     }
+    if did(|step| matches!(step, Step::CreateAgentRole(_))) {
+        let policy = did(|step| matches!(step, Step::PutAgentPolicy { .. }));
+        let policy = policy.then(|| {
+            format!("aws iam delete-role-policy --role-name {role} --policy-name {ROLE_POLICY_NAME}; ")
+        });
+        roles.push(Remains {
+            what: format!("role {role} (costs nothing, and the next run uses it)"),
+            remove_with: format!("{}aws iam delete-role --role-name {role}", policy.unwrap_or_default()),
+        });
+    }
+    roles
 }

@@ -11,16 +11,19 @@ use backon::{BackoffBuilder, ConstantBuilder};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+pub(super) use registering::{Calling, Doubts};
 pub(super) use roles::RoleWork;
 
 use super::desired::Desired;
+use super::halves::ready::{AwaitedAgents, until_ready};
+use super::handed::Handed;
 use super::observe::Ports;
 use super::observed::ActivationSecretFacts;
 use super::register::Preview;
 use super::step::{OnceRegistered, Step};
 use super::wait::{Awaited, until_active};
 use crate::error::{Code, Error, Remains};
-use crate::manifest::{Object, ObjectKind, ObjectRef, RegistrationMark};
+use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
 use crate::plan::{Done, StepFailure, Stop, Worker};
 use crate::ports::{Applied, Failure, FailureKind, HeldLease};
 
@@ -34,13 +37,11 @@ pub(super) struct Context {
     lease: OnceLock<Arc<dyn HeldLease>>,
     /// What this run made in the cluster, in order.
     made: Mutex<Vec<(ObjectRef, String)>>,
-    /// Set as soon as a code may be in the cluster, or a registration may have been made whose answer is lost: from
-    /// then on nothing is undone. The Lease's intent proves whose that registration is.
+    /// Set as soon as a code may be in the cluster: from then on nothing is undone, as when a registration may have been
+    /// made whose answer is lost. The Lease's intent proves whose that registration is.
     code_in_cluster: AtomicBool,
-    /// Whether our tags had to be left out.
-    untagged: AtomicBool,
-    /// Whether a registration may have been made whose answer is lost.
-    registration_is_uncertain: AtomicBool,
+    /// What calling RegisterCluster leaves open.
+    doubts: Doubts,
 }
 
 struct Known {
@@ -56,10 +57,12 @@ pub(super) struct RegisterWorker {
     limit: Duration,
     stop: Stop,
     roles: RoleWork,
+    /// The activation that was handed over, if one was.
+    handed: Option<Handed>,
     context: Context,
 }
 
-type Progress = Box<dyn Fn(String) + Send + Sync>;
+pub(super) type Progress = Box<dyn Fn(String) + Send + Sync>;
 
 impl Worker<Step> for RegisterWorker {
     fn work(
@@ -96,6 +99,24 @@ impl Worker<Step> for RegisterWorker {
                     Ok(Done::new("removed"))
                 }
                 Step::Register(new) => self.register(new, &progress).await,
+                Step::KeepActivation => self.keep_handed().await,
+                Step::AwaitAgents { replicas } => {
+                    let settings = &self.desired.settings;
+                    let activation_id = self.known_activation()?;
+                    let awaited = AwaitedAgents {
+                        name: self.desired.name.as_str(),
+                        namespace: &settings.namespace,
+                        replicas,
+                        activation_id: &activation_id,
+                        limit: self.limit,
+                    };
+                    until_ready(self.ports.cluster.as_ref(), &awaited, &self.stop, &progress).await
+                }
+                Step::ReserveFile { path } => Err(Error::failed(
+                    Code::INTERNAL,
+                    format!("{path} cannot be reserved by a run that has a cluster"),
+                )
+                .into()),
                 Step::ApplyOnceRegistered(which) => self.apply_once_registered(which).await,
                 Step::AwaitActive { name, replicas } => {
                     let namespace = &self.desired.settings.namespace;
@@ -123,7 +144,53 @@ impl RegisterWorker {
         let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
         let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
         let roles = RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role);
-        Self { ports, desired: seen.desired.clone(), limit, stop, roles, context }
+        Self { ports, desired: seen.desired.clone(), limit, stop, roles, handed: None, context }
+    }
+
+    /// For one try of the cluster's half of a registration, whose activation was handed over: until that is in the
+    /// cluster, all that this run makes can be undone.
+    pub(super) fn of_cluster(
+        ports: Ports,
+        seen: &Preview,
+        handed: &Handed,
+        made: Vec<(ObjectRef, String)>,
+        limit: Duration,
+        stop: Stop,
+    ) -> Self {
+        let worker = Self::new(ports, seen, made, limit, stop);
+        let observed = &seen.observed;
+        let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
+        worker.context.code_in_cluster.store(has_code || !observed.states.is_empty(), Ordering::Release);
+        Self { handed: Some(handed.clone()), ..worker }
+    }
+
+    fn known_activation(&self) -> Result<String, Error> {
+        let handed = self.handed.as_ref().map(|handed| handed.activation.id.clone());
+        handed.ok_or_else(|| Error::failed(Code::INTERNAL, "no activation was handed over"))
+    }
+
+    async fn keep_handed(&self) -> Result<Done, StepFailure> {
+        let Some(handed) = &self.handed else {
+            return Err(Error::failed(Code::INTERNAL, "no activation was handed over").into());
+        };
+        let mark = RegistrationMark::new(&handed.arn, &handed.activation.id, handed.registered_at);
+        let secret = manifest::activation_secret(&self.desired.settings, &mark);
+        let answer = self.ports.cluster.keep_activation(&secret, &handed.activation).await;
+        // Without an answer it may be there all the same.
+        let unknown = |failure: &Failure| {
+            matches!(
+                failure.kind,
+                FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
+            )
+        };
+        if answer.as_ref().map_or_else(unknown, |_| true) {
+            self.context.code_in_cluster.store(true, Ordering::Release);
+        }
+        let applied = answer.map_err(|failure| stale_or(failure, "keep the activation in the cluster"))?;
+        if applied.created {
+            self.note_made(&secret.reference, applied.uid);
+        }
+        Ok(Done::new("kept"))
     }
 
     async fn apply(&self, object: &Object) -> Result<Done, StepFailure> {
@@ -201,12 +268,12 @@ impl RegisterWorker {
 
     /// Whether a code may be in the cluster.
     pub(super) fn code_in_cluster(&self) -> bool {
-        self.context.code_in_cluster.load(Ordering::Acquire)
+        self.context.code_in_cluster.load(Ordering::Acquire) || self.registration_is_uncertain()
     }
 
     /// Whether a registration may have been made whose answer is lost.
     pub(super) fn registration_is_uncertain(&self) -> bool {
-        self.context.registration_is_uncertain.load(Ordering::Acquire)
+        self.context.doubts.registration_is_uncertain()
     }
 
     /// Gives the Lease back.
@@ -291,7 +358,7 @@ pub(super) fn kubectl_delete(object: &ObjectRef) -> String {
 }
 
 /// A conflict means that the plan saw another world.
-fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
+pub(super) fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
     if failure.kind == FailureKind::Conflict {
         return StepFailure::Stale(format!("{}: {}", failure.operation, failure.message));
     }

@@ -163,6 +163,7 @@ async fn run_register(
         identity: Arc::new(aws::Sts::new(&aws)),
         roles: Arc::new(aws::Iam::new(&aws)),
         registrations: Arc::new(aws::Eks::new(&aws)),
+        quotas: Arc::new(aws::ServiceQuotas::new(&aws)),
         region: aws.region.clone(),
         cluster: Arc::new(kubernetes::KubernetesCluster::new(cluster)),
     };
@@ -172,16 +173,11 @@ async fn run_register(
         return Ok(previewed(args, preview.changes_something()));
     }
     let stop = Stop::default();
-    let mut twice = listen(&stop, &view)?;
-    let work = register(&ports, &request, &view, &stop);
-    tokio::select! {
-        ended = work => {
-            view.end(ended.is_ok());
-            view.registered(&ended?);
-            Ok(ExitCode::SUCCESS)
-        }
-        _ = &mut twice => Err(view.ended_at_once()),
-    }
+    listen(&stop, &view)?;
+    let ended = register(&ports, &request, &view, &stop).await;
+    view.end(ended.is_ok());
+    view.registered(&ended?);
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run_account_half(
@@ -207,16 +203,11 @@ async fn run_account_half(
         return Ok(previewed(args, preview.changes_something()));
     }
     let stop = Stop::default();
-    let mut twice = listen(&stop, &view)?;
-    let work = register_account(&ports, request, &view, &stop);
-    tokio::select! {
-        ended = work => {
-            view.end(ended.is_ok());
-            view.account_done(&ended?);
-            Ok(ExitCode::SUCCESS)
-        }
-        _ = &mut twice => Err(view.ended_at_once()),
-    }
+    listen(&stop, &view)?;
+    let ended = register_account(&ports, request, &view, &stop).await;
+    view.end(ended.is_ok());
+    view.account_done(&ended?);
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run_cluster_half(
@@ -234,33 +225,24 @@ async fn run_cluster_half(
         return Ok(previewed(args, seen.preview.changes_something()));
     }
     let stop = Stop::default();
-    let mut twice = listen(&stop, &view)?;
-    let work = register_cluster(&cluster, request, &view, &stop);
-    tokio::select! {
-        ended = work => {
-            view.end(ended.is_ok());
-            view.cluster_done(&ended?);
-            Ok(ExitCode::SUCCESS)
-        }
-        _ = &mut twice => Err(view.ended_at_once()),
-    }
+    listen(&stop, &view)?;
+    let ended = register_cluster(&cluster, request, &view, &stop).await;
+    view.end(ended.is_ok());
+    view.cluster_done(&ended?);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn previewed(args: &RegisterArgs, changes: bool) -> ExitCode {
     if args.detailed_exitcode && changes { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS }
 }
 
-/// The first signal asks for an end; the channel resolves with the second.
-fn listen<V: Interruptible + Send + Sync + 'static>(
-    stop: &Stop,
-    view: &Arc<V>,
-) -> Result<tokio::sync::oneshot::Receiver<()>, Error> {
+/// The first signal asks for an end, the second for one at once.
+fn listen<V: Interruptible + Send + Sync + 'static>(stop: &Stop, view: &Arc<V>) -> Result<(), Error> {
     let unusable = |error: std::io::Error| {
         Error::failed(Code::INTERNAL, "signals cannot be listened for").with_source(error)
     };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unusable)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unusable)?;
-    let (second, receiver) = tokio::sync::oneshot::channel();
     let (stop, view) = (stop.clone(), Arc::clone(view));
     tokio::spawn(async move {
         let mut next = async || {
@@ -273,9 +255,7 @@ fn listen<V: Interruptible + Send + Sync + 'static>(
         stop.stop(StopReason::Interrupted);
         view.stopping();
         next().await;
-        if second.send(()).is_err() {
-            tracing::debug!("the run ended before the second signal");
-        }
+        stop.stop_at_once();
     });
-    Ok(receiver)
+    Ok(())
 }

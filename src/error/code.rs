@@ -129,6 +129,8 @@ codes! {
     OBJECT_REJECTED = "0310";
     /// The API server's certificate cannot be verified.
     CLUSTER_CERTIFICATE = "0311";
+    /// Rights in the cluster are missing.
+    RIGHTS_MISSING = "0312";
 
     /// EKS did not accept the agent role within the bound.
     ROLE_NOT_ACCEPTED = "0401";

@@ -2,24 +2,22 @@
 //! that a dead process of the same host is told at once and another host's by expiry.
 
 use std::fs;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::api::{Content, operation};
 use super::client::Connected;
-use crate::manifest::{ObjectKind, ObjectRef};
+use crate::manifest::{LEASE, ObjectKind, ObjectRef};
 use crate::ports::{Failure, FailureKind, HeldLease, Reply, Side};
 use crate::registration::observed::{Holder, Intent, LeaseFacts};
 
-const NAME: &str = "eksconnect";
-const DURATION_SECONDS: i64 = 30;
+const DURATION: Duration = Duration::from_secs(30);
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 const RENEWAL_TAKES_AT_MOST: Duration = Duration::from_secs(5);
 
@@ -80,34 +78,31 @@ fn start_of(pid: &str) -> Option<String> {
 }
 
 fn reference(namespace: &str) -> ObjectRef {
-    ObjectRef::new(ObjectKind::Lease, namespace, NAME)
+    ObjectRef::new(ObjectKind::Lease, namespace, LEASE)
 }
 
 fn micro_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-/// Reads the facts of a live Lease.
-fn facts(live: &Value, now: Timestamp, here: &Process) -> LeaseFacts {
+/// Reads the facts of a live Lease. Its times are those of the holder's clock: whether a holder on another host lives
+/// cannot be told from them.
+fn facts(live: &Value, here: &Process) -> LeaseFacts {
     let spec = &live["spec"];
     let identity = spec["holderIdentity"].as_str().unwrap_or_default();
-    let renewed = spec["renewTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
-    let seconds = spec["leaseDurationSeconds"].as_i64().unwrap_or(DURATION_SECONDS);
-    let until = renewed.and_then(|renewed| renewed.checked_add(SignedDuration::from_secs(seconds)).ok());
+    let seconds = spec["leaseDurationSeconds"].as_u64().unwrap_or(DURATION.as_secs());
     let process = Process::parse(identity);
     let dead = process.as_ref().is_some_and(|process| process.is_dead_here(here) || process == here);
-    let held_by = match until {
-        Some(until) if !identity.is_empty() && !dead && until > now => Some(Holder {
-            who: process
-                .map_or_else(|| identity.to_owned(), |p| format!("host {}, process {}", p.host, p.pid)),
-            until,
-        }),
-        _ => None,
-    };
+    let held_by = (!identity.is_empty() && !dead).then(|| Holder {
+        who: process.map_or_else(|| identity.to_owned(), |p| format!("host {}, process {}", p.host, p.pid)),
+        duration: Duration::from_secs(seconds),
+    });
     let annotation = |key: &str| live["metadata"]["annotations"][key].as_str().map(str::to_owned);
     let intent = || {
         Some(Intent {
             cluster_arn: annotation("eksconnect/cluster-arn")?,
+            role: annotation("eksconnect/role")?,
+            provider: annotation("eksconnect/provider")?,
             request_token: annotation("eksconnect/request-token")?,
             cluster_uid: annotation("eksconnect/cluster-uid")?,
             started_at: annotation("eksconnect/started-at")?.parse().ok()?,
@@ -117,6 +112,7 @@ fn facts(live: &Value, now: Timestamp, here: &Process) -> LeaseFacts {
         resource_version: live["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned(),
         held_by,
         intent: intent(),
+        renewed_at: spec["renewTime"].as_str().and_then(|time| time.parse().ok()),
     }
 }
 
@@ -126,7 +122,7 @@ fn body(namespace: &str, holder: &str, intent: &Intent, version: Option<&str>) -
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {
-            "name": NAME,
+            "name": LEASE,
             "namespace": namespace,
             "labels": {
                 "app.kubernetes.io/managed-by": "eksconnect",
@@ -134,6 +130,8 @@ fn body(namespace: &str, holder: &str, intent: &Intent, version: Option<&str>) -
             },
             "annotations": {
                 "eksconnect/cluster-arn": intent.cluster_arn,
+                "eksconnect/role": intent.role,
+                "eksconnect/provider": intent.provider,
                 "eksconnect/request-token": intent.request_token,
                 "eksconnect/cluster-uid": intent.cluster_uid,
                 "eksconnect/started-at": intent.started_at.to_string(),
@@ -141,7 +139,7 @@ fn body(namespace: &str, holder: &str, intent: &Intent, version: Option<&str>) -
         },
         "spec": {
             "holderIdentity": holder,
-            "leaseDurationSeconds": DURATION_SECONDS,
+            "leaseDurationSeconds": DURATION.as_secs(),
             "acquireTime": now,
             "renewTime": now,
         },
@@ -156,7 +154,7 @@ impl Connected {
     pub(super) async fn read_lease(&self, namespace: &str) -> Result<Option<LeaseFacts>, Failure> {
         let lease = reference(namespace);
         let Some(answer) = self.get(&operation("get", &lease), &lease.path()).await? else { return Ok(None) };
-        Ok(Some(facts(&answer.json()?, Timestamp::now(), &Process::this())))
+        Ok(Some(facts(&answer.json()?, &Process::this())))
     }
 
     pub(super) async fn take_lease(
@@ -199,7 +197,7 @@ impl Connected {
             uid: live["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
             made: seen.is_none(),
             live: Mutex::new(Some(live)),
-            renewed_at: AtomicI64::new(Timestamp::now().as_second()),
+            renewed: Renewed::now().into(),
             renewal: std::sync::Mutex::new(None),
         });
         tracing::debug!("holding the Lease at version {version}");
@@ -217,19 +215,47 @@ struct Held {
     /// As last written; `None` once it is given back or lost.
     live: Mutex<Option<Value>>,
     renewal: std::sync::Mutex<Option<JoinHandle<()>>>,
-    /// When it was last written, in seconds since 1970. By the wall clock: a machine that slept has lost it too.
-    renewed_at: AtomicI64,
+    /// When it was last written.
+    renewed: std::sync::Mutex<Renewed>,
+}
+
+/// When the Lease was last written, by both clocks: the steady one stands still while a machine sleeps, and the wall
+/// clock can be set back.
+#[derive(Clone, Copy)]
+enum Renewed {
+    At { steady: Instant, wall: Timestamp },
+    Never,
+}
+
+impl Renewed {
+    fn now() -> Self {
+        Self::At { steady: Instant::now(), wall: Timestamp::now() }
+    }
+
+    /// Whether the Lease may be somebody else's by now.
+    fn is_too_old(self, steady: Instant, wall: Timestamp) -> bool {
+        match self {
+            Self::At { steady: then, .. } if steady.duration_since(then) > DURATION => true,
+            Self::At { wall: then, .. } => wall.duration_since(then).as_secs_f64() > DURATION.as_secs_f64(),
+            Self::Never => true,
+        }
+    }
 }
 
 impl Held {
+    fn note(&self, renewed: Renewed) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+    }
+
     /// Writes the Lease anew, changed by `change`; one request at a time, and one attempt: what is repeated later
     /// would write an old time.
     async fn write(&self, change: impl FnOnce(&mut Value), keep: bool) -> Result<(), Failure> {
         let mut live = self.live.lock().await;
         let Some(mut lease) = live.clone() else { return Ok(()) };
-        let now = Timestamp::now();
+        // Before the request: whoever waits for the Lease may see it sooner than its answer is here.
+        let renewed = Renewed::now();
         change(&mut lease["spec"]);
-        lease["spec"]["renewTime"] = json!(micro_time(now));
+        lease["spec"]["renewTime"] = json!(micro_time(Timestamp::now()));
         let content = Content::json(&lease);
         let (updating, path) = (operation("update", &self.lease), self.lease.path());
         let attempt = self.connected.attempt(&updating, &Method::PUT, &path, Some(&content));
@@ -239,13 +265,13 @@ impl Held {
         match answer {
             Ok(answer) if keep => {
                 *live = Some(answer.json()?);
-                self.renewed_at.store(now.as_second(), Ordering::Release);
+                self.note(renewed);
             }
             Ok(_) => *live = None,
             Err(failure) => {
                 if failure.kind == FailureKind::Conflict || failure.kind == FailureKind::NotFound {
                     *live = None;
-                    self.renewed_at.store(0, Ordering::Release);
+                    self.note(Renewed::Never);
                 }
                 return Err(failure);
             }
@@ -291,14 +317,16 @@ impl HeldLease for Held {
     }
 
     fn is_lost(&self) -> bool {
-        Timestamp::now().as_second() - self.renewed_at.load(Ordering::Acquire) > DURATION_SECONDS
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.is_too_old(Instant::now(), Timestamp::now())
+    }
+
+    fn is_new(&self) -> bool {
+        self.made
     }
 
     fn discard(&self) -> Reply<'_, ()> {
         Box::pin(async {
-            if !self.made {
-                return self.release().await;
-            }
             *self.live.lock().await = None;
             self.connected.delete_object(&self.lease, &self.uid).await
         })
@@ -307,51 +335,62 @@ impl HeldLease for Held {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
-    fn live(holder: &str, renewed: Timestamp) -> Value {
+    fn live(holder: &str) -> Value {
         let intent = Intent {
             cluster_arn: "arn".into(),
+            role: "Agent".into(),
+            provider: "OTHER".into(),
             request_token: "token".into(),
             cluster_uid: "uid".into(),
             started_at: Timestamp::UNIX_EPOCH,
         };
-        let mut lease = body("ns", holder, &intent, Some("7"));
-        lease["spec"]["renewTime"] = json!(micro_time(renewed));
-        lease
+        body("ns", holder, &intent, Some("7"))
     }
 
     #[test]
     fn who_holds_it() {
         let here = Process::this();
-        let now = Timestamp::now();
-        let ago = |seconds| now - SignedDuration::from_secs(seconds);
         let process = |host: &str, boot: &str, pid: &str, start: &str| {
             Process { host: host.into(), boot: boot.into(), pid: pid.into(), start: start.into() }.identity()
         };
-        let held = |holder: &str, renewed| facts(&live(holder, renewed), now, &here).held_by.is_some();
+        let held = |holder: &str| facts(&live(holder), &here).held_by.is_some();
 
-        assert!(held(&process("other", "b", "1", "1"), ago(5)), "another host's, fresh");
-        assert!(!held(&process("other", "b", "1", "1"), ago(31)), "another host's, expired");
-        assert!(
-            !held(&process(&here.host, &here.boot, &here.pid, "1"), ago(5)),
-            "an earlier process of that id"
-        );
+        assert!(held(&process("other", "b", "1", "1")), "another host's");
+        assert!(!held(&process(&here.host, &here.boot, &here.pid, "1")), "an earlier process of that id");
         let init = start_of("1").unwrap();
-        assert!(held(&process(&here.host, &here.boot, "1", &init), ago(5)), "a living process of this host");
-        assert!(
-            !held(&process(&here.host, &here.boot, "1", &init), ago(31)),
-            "living, but it stopped renewing"
-        );
-        assert!(!held(&here.identity(), ago(5)), "our own");
-        assert!(!held("", ago(5)), "released");
-        assert!(held("somebody", ago(5)), "not of our form");
+        assert!(held(&process(&here.host, &here.boot, "1", &init)), "a living process of this host");
+        assert!(!held(&here.identity()), "our own");
+        assert!(!held(""), "released");
+        assert!(held("somebody"), "not of our form");
+
+        let mut old = live(&process("other", "b", "1", "1"));
+        old["spec"]["renewTime"] = json!("2001-01-01T00:00:00.000000Z");
+        assert!(facts(&old, &here).held_by.is_some(), "the other host's clock may be wrong");
+    }
+
+    #[test]
+    fn a_lease_that_was_not_renewed_in_time_is_lost_by_either_clock() {
+        let (steady, wall) = (Instant::now(), Timestamp::now());
+        let renewed = Renewed::At { steady, wall };
+        let (soon, late) = (Duration::from_secs(29), Duration::from_secs(31));
+        let later = |by: Duration| wall + SignedDuration::try_from(by).unwrap();
+        assert!(!renewed.is_too_old(steady + soon, later(soon)));
+        assert!(renewed.is_too_old(steady + late, later(late)));
+        assert!(renewed.is_too_old(steady + soon, later(late)), "the machine slept");
+        assert!(renewed.is_too_old(steady + late, later(soon)), "the wall clock was set back");
+        assert!(Renewed::Never.is_too_old(steady, wall), "it was taken over");
     }
 
     #[test]
     fn the_intent_reads_back() {
-        let facts = facts(&live("x", Timestamp::now()), Timestamp::now(), &Process::this());
+        let facts = facts(&live("x"), &Process::this());
         assert_eq!(facts.resource_version, "7");
-        assert_eq!(facts.intent.unwrap().request_token, "token");
+        assert!(facts.renewed_at.is_some());
+        let intent = facts.intent.unwrap();
+        assert_eq!((intent.request_token.as_str(), intent.role.as_str()), ("token", "Agent"));
     }
 }

@@ -6,6 +6,7 @@ mod client;
 mod diagnose;
 mod lease;
 mod port;
+mod rights;
 mod secrets;
 
 pub use client::{ClusterSettings, connect};

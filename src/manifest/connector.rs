@@ -18,6 +18,9 @@ use super::{Object, ObjectKind, ObjectRef};
 /// Name of the StatefulSet, as of the official manifest.
 pub const STATEFUL_SET: &str = "eks-connector";
 
+/// Name of the Lease that a run holds while it works on a cluster.
+pub const LEASE: &str = "eksconnect";
+
 /// Name of the Secret that holds the activation code under the key `code`, as of the official manifest.
 pub const ACTIVATION_SECRET: &str = "eks-connector-activation-config";
 

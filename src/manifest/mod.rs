@@ -16,7 +16,7 @@ mod stateful_set;
 pub mod workload;
 
 pub use connector::{
-    ACTIVATION_SECRET, DEFAULT_NAMESPACE, RegistrationMark, STATEFUL_SET, SecretNames, Settings,
+    ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, STATEFUL_SET, SecretNames, Settings,
     activation_secret, agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_mark,
     state_secret,
 };

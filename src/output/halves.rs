@@ -42,11 +42,6 @@ impl HalfView {
         self.view.end(well);
     }
 
-    /// The second signal came.
-    pub fn ended_at_once(&self) -> Error {
-        self.view.ended_at_once()
-    }
-
     /// A plan of the account's half that is not executed.
     pub fn account_preview(&self, preview: &AccountPreview, diff: bool) {
         if self.view.console.format() != Format::Text {

@@ -9,7 +9,7 @@ use super::console::{BOLD, Console, NOTE};
 use super::document::{self, Place};
 use super::lines::{Lines, seconds};
 use crate::cli::Format;
-use crate::error::{Code, Error, Kind};
+use crate::error::Error;
 use crate::plan::{Conversation, Event, Reporter, StepId};
 use crate::registration::desired::Desired;
 use crate::registration::observed::{NodeFacts, Observed};
@@ -90,20 +90,6 @@ impl RegisterView {
         if !well && self.console.format() == Format::Text {
             self.console.say("");
         }
-    }
-
-    /// The second signal came.
-    pub fn ended_at_once(&self) -> Error {
-        self.lines.end();
-        let in_flight: Vec<String> = self.running().values().map(Step::describe).collect();
-        let in_flight = if in_flight.is_empty() { "nothing".to_owned() } else { in_flight.join(", ") };
-        Error::new(
-            Code::INTERRUPTED,
-            Kind::Interrupted,
-            format!("registering {} was ended at once", self.name),
-        )
-        .fact("state", format!("in flight, with an effect that is not known: {in_flight}"))
-        .fix("run the same command again: it finds out what was done, and continues")
     }
 
     /// The run ended well.

@@ -25,6 +25,8 @@ pub enum Event<S> {
         id: StepId,
         /// A short phrase: `created`.
         outcome: String,
+        /// Whether it turned out that there was nothing to change.
+        unchanged: bool,
     },
     /// It failed.
     Failed {

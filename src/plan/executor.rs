@@ -23,11 +23,12 @@ pub enum StopReason {
 #[derive(Clone, Debug)]
 pub struct Stop {
     sender: Arc<watch::Sender<Option<StopReason>>>,
+    at_once: Arc<watch::Sender<bool>>,
 }
 
 impl Default for Stop {
     fn default() -> Self {
-        Self { sender: Arc::new(watch::Sender::new(None)) }
+        Self { sender: Arc::new(watch::Sender::new(None)), at_once: Arc::new(watch::Sender::new(false)) }
     }
 }
 
@@ -44,6 +45,19 @@ impl Stop {
     /// Why to end, if to end.
     pub fn reason(&self) -> Option<StopReason> {
         *self.sender.borrow()
+    }
+
+    /// Asks to end at once, whatever is in flight.
+    pub fn stop_at_once(&self) {
+        self.at_once.send_replace(true);
+    }
+
+    /// Resolves as soon as an end at once is asked for.
+    pub async fn stopped_at_once(&self) {
+        // `self` holds the sender, so this cannot fail.
+        if self.at_once.subscribe().wait_for(|asked| *asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Resolves as soon as an end is asked for.
@@ -211,7 +225,7 @@ fn start<S: Clone + Send + 'static>(
         };
         let result = worker.work(step, progress).await;
         reporter.event(match &result {
-            Ok(done) => Event::Finished { id, outcome: done.outcome.clone() },
+            Ok(done) => Event::Finished { id, outcome: done.outcome.clone(), unchanged: done.unchanged },
             Err(_) => Event::Failed { id },
         });
         (id, result)

@@ -3,11 +3,12 @@
 
 mod event;
 mod executor;
+mod journal;
 mod run;
 
 pub use event::{Event, Reporter};
 pub use executor::{Done, Execution, StepFailure, Stop, StopReason, Worker, execute};
-pub use run::{Conversation, Operation, run};
+pub use run::{Conversation, LeaseSeen, Operation, run};
 
 /// A step's place in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -13,12 +13,16 @@ use super::observed::{
     RoleSeen, Status, settled,
 };
 use super::provider::{self, Traces};
+use super::quota::{self, QuotaSeen};
 use super::request::RegisterRequest;
+use super::rights;
 use crate::error::{Code, Error};
 use crate::manifest::{
     self, ApiServer, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, SECURITY_GROUP, difference,
 };
-use crate::ports::{Cluster, Failure, FailureKind, Identity, Nodes, Registrations, Roles, ServerVersion};
+use crate::ports::{
+    Cluster, Failure, FailureKind, Identity, Nodes, Quotas, Registrations, Roles, ServerVersion,
+};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub struct Ports {
     pub roles: Arc<dyn Roles>,
     /// EKS.
     pub registrations: Arc<dyn Registrations>,
+    /// Service Quotas.
+    pub quotas: Arc<dyn Quotas>,
     /// The cluster.
     pub cluster: Arc<dyn Cluster>,
     /// The Region in use.
@@ -43,12 +49,22 @@ const OLDEST_MINOR: u32 = 22;
 /// # Errors
 /// Whatever must be known and could not be read.
 pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Observed), Error> {
+    match look(ports, request).await {
+        Err(error) if error.code == Code::CLUSTER_DENIED => {
+            Err(name_all_that_is_denied(ports, request, error).await)
+        }
+        ended => ended,
+    }
+}
+
+async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Observed), Error> {
     let name = request.name.as_str();
     let namespace = request.namespace.as_str();
     let cluster = ports.cluster.as_ref();
     let namespace_ref = ObjectRef::new(ObjectKind::Namespace, namespace, namespace);
     let set_ref = ObjectRef::new(ObjectKind::StatefulSet, namespace, manifest::STATEFUL_SET);
     let mut unverified = Vec::new();
+    let quota = quota::ask(ports);
 
     let account = async {
         tokio::try_join!(
@@ -67,6 +83,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             api_server(ports, request),
         )
     };
+    let changes = rights::of_changes(request);
     let connector = async {
         tokio::try_join!(
             failing(format!("read the namespace {namespace}"), cluster.read(&namespace_ref)),
@@ -77,12 +94,13 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
                 cluster.states(namespace, 0..request.workload.replicas)
             ),
             failing("read the Lease of eksconnect", cluster.lease(namespace)),
+            async { Ok(cluster.denied(&changes).await) },
         )
     };
     let (
         (caller, role, linked, registration),
         (version, uid, nodes, groups, api_server),
-        (live_namespace, live_set, activation_secret, mut states, lease),
+        (live_namespace, live_set, activation_secret, mut states, lease, denied_rights),
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
@@ -92,7 +110,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
 
-    let ((objects, changes), obsolete, more_states, other_registration) = tokio::try_join!(
+    let ((objects, changes), obsolete, more_states, other_registration, quota) = tokio::try_join!(
         object_states(ports, &desired, registration.as_ref(), live_set.is_some(), namespace_facts.as_ref()),
         obsolete(ports, &desired),
         // With fewer replicas than there are, a state that stays behind still proves whose the registration is.
@@ -101,6 +119,8 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             cluster.states(namespace, desired.replicas()..live_set.as_ref().map_or(0, replicas_of)),
         ),
         other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
+        // Of a registration that exists it says nothing.
+        async { Ok(if registration.is_none() { quota.seen().await } else { QuotaSeen::Unknown }) },
     )?;
     states.extend(more_states);
     let observed = Observed {
@@ -120,6 +140,9 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
         objects,
         changes,
         obsolete,
+        quota,
+        denied_rights: aid(denied_rights, "rights in the cluster could not be checked", &mut unverified)?
+            .unwrap_or_default(),
         unverified,
     };
     Ok((desired, observed))
@@ -155,6 +178,27 @@ fn identity_changed(what: String) -> Error {
     Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
         .cause(what)
         .fix("check the credentials and --context, then run the same command again")
+}
+
+/// One refusal says one right; who has to ask for it wants to ask once.
+pub(super) async fn name_all_that_is_denied(ports: &Ports, request: &RegisterRequest, error: Error) -> Error {
+    let objects = rights::objects(request);
+    let live = join_all(objects.iter().map(|object| ports.cluster.read(&object.reference))).await;
+    let there: Vec<ObjectRef> = objects
+        .into_iter()
+        .zip(live)
+        .filter(|(_, live)| matches!(live, Ok(Some(_))))
+        .map(|(object, _)| object.reference)
+        .collect();
+    match ports.cluster.denied(&rights::of_everything(request, &there)).await {
+        Ok(missing) if !missing.is_empty() => rights::lacking(request.name.as_str(), &missing),
+        // Not for want of a right that can be named: giving away rights that one does not have, or a webhook.
+        Ok(_) => error,
+        Err(failure) => {
+            tracing::debug!("{}: {failure}", failure.operation);
+            error
+        }
+    }
 }
 
 pub(super) async fn failing<T>(

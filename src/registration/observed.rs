@@ -1,11 +1,14 @@
 //! What was seen of the account and the cluster before anything is decided. NotFound is an observation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::provider::Detected;
+use super::quota::QuotaSeen;
+use super::rights::Right;
 use crate::manifest::{ApiServer, FieldChange, ObjectKind, ObjectRef, Taint};
 
 /// Who is calling AWS.
@@ -175,11 +178,15 @@ pub struct ActivationSecretFacts {
 pub struct Intent {
     /// ARN of the registration that is being made.
     pub cluster_arn: String,
+    /// Name of its agent role.
+    pub role: String,
+    /// Its provider.
+    pub provider: String,
     /// The token of the RegisterCluster call.
     pub request_token: String,
     /// UID of kube-system.
     pub cluster_uid: String,
-    /// When it began.
+    /// When the Lease was taken for it.
     pub started_at: Timestamp,
 }
 
@@ -188,19 +195,21 @@ pub struct Intent {
 pub struct LeaseFacts {
     /// For the compare-and-swap that takes it.
     pub resource_version: String,
-    /// Who holds it, and how that is known to be alive; `None` if it is free to take.
+    /// Who holds it; `None` if it is free to take. Whether a holder on another host still lives, only watching it tells.
     pub held_by: Option<Holder>,
     /// What its last holder intended.
     pub intent: Option<Intent>,
+    /// When it was last written, by its holder's clock.
+    pub renewed_at: Option<Timestamp>,
 }
 
-/// A live holder of the Lease.
+/// A holder of the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// `host build-7, process 4711`.
     pub who: String,
-    /// When the Lease expires unless it is renewed.
-    pub until: Timestamp,
+    /// How long the Lease stands without being renewed.
+    pub duration: Duration,
 }
 
 /// How an object stands to what it should be.
@@ -270,6 +279,10 @@ pub struct Observed {
     pub changes: BTreeMap<ObjectRef, Vec<FieldChange>>,
     /// Objects of ours that are no longer wanted, each with its UID.
     pub obsolete: Vec<(ObjectRef, String)>,
+    /// The quota of registered clusters.
+    pub quota: QuotaSeen,
+    /// Rights of which the API server says that the caller does not have them. Not everything is asked about.
+    pub denied_rights: BTreeSet<Right>,
     /// What could not be verified, to be said.
     pub unverified: Vec<String>,
 }

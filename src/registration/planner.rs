@@ -3,10 +3,10 @@
 use super::desired::Desired;
 use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Status};
 use super::proof::prove;
-use super::refusal::{
-    name_held, refuse_agents_without_state, refuse_held_lease, refuse_obstacles, refuse_second_name,
-};
+use super::quota::refuse_used_up_quota;
+use super::refusal::{name_held, refuse_agents_without_state, refuse_obstacles, refuse_second_name};
 use super::request::RoleChoice;
+use super::rights::{note_what_cannot_be_told, refuse_missing_rights};
 use super::roles::{RolesSeen, note_what_stays, role_steps, uses_desired_role};
 use super::step::{NewRegistration, OnceRegistered, Step};
 use crate::error::{Code, Error};
@@ -42,7 +42,6 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
     let mut notes = Vec::new();
     refuse_obstacles(desired, observed)?;
     let situation = situation(desired, observed, &mut notes)?;
-    refuse_held_lease(desired, observed)?;
     if let Situation::Known { registration, activation_id } = &situation {
         refuse_agents_without_state(desired, observed, registration, activation_id)?;
     }
@@ -59,8 +58,16 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
             converge(desired, observed, registration, activation_id, request_token, &roles, &mut plan);
         }
         Situation::Fresh { discard } => {
+            // One that is removed first makes room.
+            if !discard {
+                refuse_used_up_quota(desired, observed, &mut notes)?;
+            }
             register(desired, observed, request_token, &roles, *discard, &mut plan);
         }
+    }
+    refuse_missing_rights(desired, observed, &plan)?;
+    if plan.iter().any(|(_, planned)| matches!(planned.step, Step::AwaitActive { .. })) {
+        note_what_cannot_be_told(desired, observed, &mut notes);
     }
     if let Situation::Known { registration, .. } = &situation {
         note_what_stays(desired, registration, &mut notes);
@@ -257,6 +264,8 @@ pub(super) fn begin(
         namespaces.into_iter().map(|namespace| plan.add(Step::Apply(namespace), [])).collect();
     let intent = Intent {
         cluster_arn: desired.arn.clone(),
+        role: desired.role.name().to_owned(),
+        provider: desired.provider.as_str().to_owned(),
         request_token: request_token.to_owned(),
         cluster_uid: observed.cluster.uid.clone(),
         started_at: observed.now,

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::super::rights;
 use super::*;
 
 /// Worlds that a run may find: any mixture of what exists, what is ours, and what has drifted.
@@ -99,6 +100,29 @@ proptest! {
             let one = carry_out(&observed, &desired, all_steps(&planned));
             let other = carry_out(&observed, &desired, shuffled);
             prop_assert_eq!(one, other);
+        }
+    }
+
+    /// What the API server is asked about beforehand covers what any plan does, and any of it that is missing stops the
+    /// plan, named.
+    #[test]
+    fn every_right_that_a_plan_needs_is_checked(observed in worlds(), pick in any::<proptest::sample::Index>()) {
+        if let Ok(planned) = plan_of(&observed) {
+            let asked = rights::of_changes(&request());
+            let needed = rights::needed(&desired_of(&observed, &request()), &observed, &planned.plan);
+            for need in &needed {
+                for right in [Some(&need.right), need.unless.as_ref()].into_iter().flatten() {
+                    prop_assert!(asked.contains(right), "{right:?} is not asked about");
+                }
+            }
+            if !needed.is_empty() {
+                let missing = pick.get(&needed);
+                let denied_rights = [Some(missing.right.clone()), missing.unless.clone()];
+                let denied_rights: BTreeSet<_> = denied_rights.into_iter().flatten().collect();
+                let refused = plan_of(&Observed { denied_rights, ..observed.clone() }).unwrap_err();
+                prop_assert_eq!((refused.code, refused.exit_code()), (Code::RIGHTS_MISSING, 3));
+                prop_assert!(refused.facts[0].text.contains(&missing.right.resource), "{:?}", refused.facts);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The planner by tables. Its laws, and the options of the workload, have files of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,10 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::name::ClusterName;
 use super::super::observed::Permissions;
 use super::super::observed::{
-    ActivationSecretFacts, Caller, ClusterFacts, Holder, LeaseFacts, Mark, NamespaceFacts, NodeFacts, Role,
+    ActivationSecretFacts, Caller, ClusterFacts, LeaseFacts, Mark, NamespaceFacts, NodeFacts, Role,
 };
 use super::super::proof::Proof;
 use super::super::provider::{Detected, Provider};
+use super::super::quota::QuotaSeen;
 use super::super::request::{CLUSTER_UID_TAG, RegisterRequest, RoleDesign};
 use super::super::role_drift::RoleChange;
 use super::*;
@@ -87,6 +88,8 @@ fn fresh() -> Observed {
         objects: BTreeMap::new(),
         changes: BTreeMap::new(),
         obsolete: Vec::new(),
+        quota: QuotaSeen::Unknown,
+        denied_rights: BTreeSet::new(),
         unverified: Vec::new(),
     }
 }
@@ -180,6 +183,7 @@ fn carry_out<'a>(
                     resource_version: "1".into(),
                     held_by: None,
                     intent: Some(intent.clone()),
+                    renewed_at: Some(now()),
                 });
             }
             Step::ApplyPullSecret(object) => {
@@ -382,7 +386,7 @@ fn a_deleted_role_and_a_changed_policy_of_ours_are_repaired() {
 #[test]
 fn refusals() {
     type Change = fn(&mut Observed);
-    let cases: [(&str, Change, Code); 14] = [
+    let cases: [(&str, Change, Code); 13] = [
         ("a name held by another cluster", |o| o.registration = Some(foreign()), Code::NAME_HELD),
         (
             "a name held by nobody knows whom",
@@ -400,17 +404,6 @@ fn refusals() {
             "another name",
             |o| o.other_registration = Some(registration(Status::Active)),
             Code::REGISTERED_ELSEWHERE,
-        ),
-        (
-            "Lease held",
-            |o| {
-                o.lease = Some(LeaseFacts {
-                    resource_version: "1".into(),
-                    held_by: Some(Holder { who: "host a, process 1".into(), until: now() }),
-                    intent: None,
-                });
-            },
-            Code::LEASE_HELD,
         ),
         ("somebody else's agents", |o| o.foreign_stateful_set = true, Code::FOREIGN_OBJECT),
         ("only ARM nodes", |o| o.cluster.nodes = Some(vec![node("arm64", None)]), Code::NO_SUITABLE_NODE),
@@ -567,9 +560,16 @@ fn each_proof_alone_makes_a_registration_ours() {
 }
 
 fn intended(arn: &str, uid: &str, started_at: Timestamp) -> LeaseFacts {
-    let intent =
-        Intent { cluster_arn: arn.into(), request_token: "t".into(), cluster_uid: uid.into(), started_at };
-    LeaseFacts { resource_version: "1".into(), held_by: None, intent: Some(intent) }
+    let intent = Intent {
+        cluster_arn: arn.into(),
+        role: "AmazonEKSConnectorAgentRole".into(),
+        provider: "OTHER".into(),
+        request_token: "t".into(),
+        cluster_uid: uid.into(),
+        started_at,
+    };
+    let renewed_at = Some(started_at + SignedDuration::from_mins(2));
+    LeaseFacts { resource_version: "1".into(), held_by: None, intent: Some(intent), renewed_at }
 }
 
 #[test]

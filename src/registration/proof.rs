@@ -50,17 +50,26 @@ pub fn prove(registration: &Registration, observed: &Observed) -> Proof {
     }
 }
 
-/// EKS gives times in whole seconds, and its clock is not ours.
+/// EKS gives times in whole seconds, and its clock is not that of the Lease's holder.
 const CLOCK_TOLERANCE_SECONDS: i64 = 300;
 
-/// A run that intends to register does so within minutes, or not at all: what is made later is somebody else's.
-const INTENT_HOLDS_SECONDS: i64 = 900;
+/// A holder that cannot renew its Lease stops writing within its duration; a call in flight may take as long again.
+const AFTER_THE_LAST_RENEWAL_SECONDS: i64 = 60;
 
+/// Whether the Lease's last holder was about to make this very registration, and held the Lease when it was made.
 fn is_intended(registration: &Registration, observed: &Observed) -> bool {
-    let Some(intent) = observed.lease.as_ref().and_then(|lease| lease.intent.as_ref()) else { return false };
-    let made_then = registration.created_at.is_some_and(|created| {
-        let after = created.as_second() - intent.started_at.as_second();
-        (-CLOCK_TOLERANCE_SECONDS..=INTENT_HOLDS_SECONDS).contains(&after)
-    });
-    intent.cluster_arn == registration.arn && intent.cluster_uid == observed.cluster.uid && made_then
+    let Some(lease) = &observed.lease else { return false };
+    let (Some(intent), Some(renewed_at), Some(created_at)) =
+        (&lease.intent, lease.renewed_at, registration.created_at)
+    else {
+        return false;
+    };
+    let role = registration.role_arn.as_deref().and_then(|arn| arn.rsplit('/').next());
+    let earliest = intent.started_at.as_second() - CLOCK_TOLERANCE_SECONDS;
+    let latest = renewed_at.as_second() + AFTER_THE_LAST_RENEWAL_SECONDS + CLOCK_TOLERANCE_SECONDS;
+    intent.cluster_arn == registration.arn
+        && intent.cluster_uid == observed.cluster.uid
+        && role == Some(intent.role.as_str())
+        && registration.provider.as_ref() == Some(&intent.provider)
+        && (earliest..=latest).contains(&created_at.as_second())
 }

@@ -122,8 +122,8 @@ pub(super) fn refuse_held_lease(desired: &Desired, observed: &Observed) -> Resul
         format!("another run of eksconnect is working on this cluster: {}", holder.who),
     )
     .cause(format!(
-        "it holds the Lease {}/eksconnect until {} and renews it while it lives",
-        desired.settings.namespace, holder.until
+        "it holds the Lease {}/eksconnect and renews it while it lives",
+        desired.settings.namespace
     ))
     .fix("wait until it ends, then run the same command again"))
 }

@@ -1,13 +1,14 @@
 //! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
 
+mod made;
 mod registering;
 mod roles;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ConstantBuilder};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
@@ -18,30 +19,36 @@ use super::desired::Desired;
 use super::halves::ready::{AwaitedAgents, until_ready};
 use super::handed::Handed;
 use super::observe::Ports;
-use super::observed::ActivationSecretFacts;
+use super::observed::{ActivationSecretFacts, Intent};
 use super::register::Preview;
 use super::step::{OnceRegistered, Step};
+use super::undo::Made;
 use super::wait::{Awaited, until_active};
-use crate::error::{Code, Error, Remains};
-use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
+use crate::error::{Code, Error};
+use crate::manifest::{self, Object, ObjectRef, RegistrationMark};
 use crate::plan::{Done, StepFailure, Stop, Worker};
 use crate::ports::{Applied, Failure, FailureKind, HeldLease};
-
-/// How long a namespace that is undone is waited for. It holds nothing that takes time to end.
-const NAMESPACE_GOES_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the steps learn and leave behind.
 #[derive(Default)]
 pub(super) struct Context {
     registered: OnceLock<Known>,
+    /// What the Lease was to be taken for.
+    intent: OnceLock<Intent>,
     lease: OnceLock<Arc<dyn HeldLease>>,
-    /// What this run made in the cluster, in order.
-    made: Mutex<Vec<(ObjectRef, String)>>,
+    /// What this run, over all its tries, made in the cluster.
+    made: Mutex<Made>,
     /// Set as soon as a code may be in the cluster: from then on nothing is undone, as when a registration may have been
     /// made whose answer is lost. The Lease's intent proves whose that registration is.
     code_in_cluster: AtomicBool,
     /// What calling RegisterCluster leaves open.
     doubts: Doubts,
+}
+
+impl Context {
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Known {
@@ -59,6 +66,8 @@ pub(super) struct RegisterWorker {
     roles: RoleWork,
     /// The activation that was handed over, if one was.
     handed: Option<Handed>,
+    /// The objects that existed before.
+    existing: BTreeSet<ObjectRef>,
     context: Context,
 }
 
@@ -87,9 +96,13 @@ impl Worker<Step> for RegisterWorker {
                     Ok(Done::new("deleted"))
                 }
                 Step::HoldLease { namespace, seen, intent } => {
+                    // A person may have thought long about a question since the plan was made.
+                    let intent = Intent { started_at: Timestamp::now(), ..intent };
                     let lease = self.ports.cluster.hold_lease(&namespace, seen.as_deref(), &intent).await;
-                    let lease = lease.map_err(|failure| stale_or(failure, "take the Lease of eksconnect"))?;
                     // A plan takes the Lease once.
+                    drop(self.context.intent.set(intent));
+                    let lease = lease.map_err(|failure| stale_or(failure, "take the Lease of eksconnect"))?;
+                    self.context.made().lease |= lease.is_new();
                     drop(self.context.lease.set(lease));
                     Ok(Done::new("held"))
                 }
@@ -132,19 +145,15 @@ impl Worker<Step> for RegisterWorker {
 impl RegisterWorker {
     /// For one try on what was seen; `limit` bounds the wait until ACTIVE.
     /// `made` is what earlier tries made.
-    pub(super) fn new(
-        ports: Ports,
-        seen: &Preview,
-        made: Vec<(ObjectRef, String)>,
-        limit: Duration,
-        stop: Stop,
-    ) -> Self {
+    pub(super) fn new(ports: Ports, seen: &Preview, made: Made, limit: Duration, stop: Stop) -> Self {
         let observed = &seen.observed;
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
         let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
         let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
         let roles = RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role);
-        Self { ports, desired: seen.desired.clone(), limit, stop, roles, handed: None, context }
+        let desired = seen.desired.clone();
+        let existing = made::existing(observed, &desired.settings.namespace);
+        Self { ports, desired, limit, stop, roles, handed: None, existing, context }
     }
 
     /// For one try of the cluster's half of a registration, whose activation was handed over: until that is in the
@@ -153,7 +162,7 @@ impl RegisterWorker {
         ports: Ports,
         seen: &Preview,
         handed: &Handed,
-        made: Vec<(ObjectRef, String)>,
+        made: Made,
         limit: Duration,
         stop: Stop,
     ) -> Self {
@@ -176,20 +185,12 @@ impl RegisterWorker {
         let mark = RegistrationMark::new(&handed.arn, &handed.activation.id, handed.registered_at);
         let secret = manifest::activation_secret(&self.desired.settings, &mark);
         let answer = self.ports.cluster.keep_activation(&secret, &handed.activation).await;
+        self.note_applied(&secret.reference, &answer);
         // Without an answer it may be there all the same.
-        let unknown = |failure: &Failure| {
-            matches!(
-                failure.kind,
-                FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
-            )
-        };
-        if answer.as_ref().map_or_else(unknown, |_| true) {
+        if answer.as_ref().map_or_else(|failure| made::may_have_had_effect(failure.kind), |_| true) {
             self.context.code_in_cluster.store(true, Ordering::Release);
         }
-        let applied = answer.map_err(|failure| stale_or(failure, "keep the activation in the cluster"))?;
-        if applied.created {
-            self.note_made(&secret.reference, applied.uid);
-        }
+        answer.map_err(|failure| stale_or(failure, "keep the activation in the cluster"))?;
         Ok(Done::new("kept"))
     }
 
@@ -205,15 +206,9 @@ impl RegisterWorker {
     }
 
     fn applied(&self, object: &Object, answer: Result<Applied, Failure>) -> Result<Done, StepFailure> {
+        self.note_applied(&object.reference, &answer);
         let applied = answer.map_err(|failure| stale_or(failure, &format!("apply {}", object.reference)))?;
-        if applied.created {
-            self.note_made(&object.reference, applied.uid);
-        }
         Ok(Done::new(if applied.created { "created" } else { "changed" }))
-    }
-
-    fn note_made(&self, object: &ObjectRef, uid: String) {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).push((object.clone(), uid));
     }
 
     async fn apply_once_registered(&self, which: OnceRegistered) -> Result<Done, StepFailure> {
@@ -261,11 +256,6 @@ impl RegisterWorker {
         Ok(Done::new("removed"))
     }
 
-    /// What this run, over all its tries, has made in the cluster.
-    pub(super) fn made(&self) -> Vec<(ObjectRef, String)> {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Whether a code may be in the cluster.
     pub(super) fn code_in_cluster(&self) -> bool {
         self.context.code_in_cluster.load(Ordering::Acquire) || self.registration_is_uncertain()
@@ -276,6 +266,11 @@ impl RegisterWorker {
         self.context.doubts.registration_is_uncertain()
     }
 
+    /// The steps of which it is not known whether they made a role.
+    pub(super) fn roles_in_doubt(&self) -> Vec<Step> {
+        self.roles.in_doubt()
+    }
+
     /// Gives the Lease back.
     pub(super) async fn release_lease(&self) -> Result<(), Failure> {
         match self.context.lease.get() {
@@ -284,67 +279,18 @@ impl RegisterWorker {
         }
     }
 
-    /// Undoes what this run made in the cluster, the last first; returns what could not be undone.
-    pub(super) async fn undo(&self) -> Vec<Remains> {
-        let mut made = self.made();
-        // What is in a namespace that goes, goes with it; the namespace itself goes last.
-        let namespace_goes = made.iter().any(|(object, _)| object.kind == ObjectKind::Namespace);
-        made.retain(|(object, _)| !namespace_goes || object.kind.is_cluster_scoped());
-        made.sort_by_key(|(object, _)| object.kind == ObjectKind::Namespace);
-        let mut remains = Vec::new();
-        if !self.may_undo().await {
-            tracing::debug!("somebody else may be working here: nothing is undone");
-            let left = |(object, _): (ObjectRef, String)| Remains {
-                what: object.to_string(),
-                remove_with: kubectl_delete(&object),
-            };
-            return made.into_iter().map(left).collect();
-        }
-        if !namespace_goes
-            && let Some(lease) = self.context.lease.get()
-            && let Err(failure) = lease.discard().await
-        {
-            tracing::debug!("the Lease could not be discarded: {failure}");
-        }
-        for (object, uid) in made {
-            let gone = match self.ports.cluster.delete(&object, &uid).await {
-                Ok(()) => object.kind != ObjectKind::Namespace || self.is_gone(&object).await,
-                Err(_) => false,
-            };
-            if !gone {
-                remains.push(Remains { what: object.to_string(), remove_with: kubectl_delete(&object) });
-            }
-        }
-        remains
+    /// What this try took the Lease for, or tried to.
+    pub(super) fn intent(&self) -> Option<&Intent> {
+        self.context.intent.get()
+    }
+
+    /// The Lease that this try holds, if it got that far.
+    pub(super) fn lease(&self) -> Option<&Arc<dyn HeldLease>> {
+        self.context.lease.get()
     }
 
     fn lease_is_lost(&self) -> bool {
         self.context.lease.get().is_some_and(|lease| lease.is_lost())
-    }
-
-    /// Whether what this run made is still its own business: without the Lease, another run may have gone on with it.
-    async fn may_undo(&self) -> bool {
-        match self.context.lease.get() {
-            Some(lease) => !lease.is_lost(),
-            None => match self.ports.cluster.lease(&self.desired.settings.namespace).await {
-                Ok(lease) => lease.is_none_or(|lease| lease.held_by.is_none()),
-                Err(_) => false,
-            },
-        }
-    }
-
-    /// A namespace goes when all that is in it is gone. The next run would be refused until then.
-    async fn is_gone(&self, namespace: &ObjectRef) -> bool {
-        let look_again = ConstantBuilder::default()
-            .with_delay(Duration::from_millis(250))
-            .with_max_times(usize::try_from(NAMESPACE_GOES_WITHIN.as_millis() / 250).unwrap_or(1));
-        for delay in look_again.build() {
-            match self.ports.cluster.read(namespace).await {
-                Ok(None) => return true,
-                Ok(Some(_)) | Err(_) => tokio::time::sleep(delay).await,
-            }
-        }
-        false
     }
 }
 

@@ -21,7 +21,7 @@ const RULES: [(&str, &[&str]); 12] = [
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 17] = [
+const PURE: [&str; 18] = [
     "registration/activation.rs",
     "registration/desired.rs",
     "registration/handed.rs",
@@ -39,6 +39,7 @@ const PURE: [&str; 17] = [
     "registration/remains.rs",
     "manifest/",
     "plan/mod.rs",
+    "rbac/",
 ];
 
 const IMPURE: [&str; 8] =

@@ -3,10 +3,10 @@
 use eksconnect_sandbox::aws::control::{Fault, FaultKind, RepeatToken, Selector, SettingsPatch, When};
 use eksconnect_sandbox::pool::LeaseOptions;
 use eksconnect_sandbox::world::{NodeSpec, SiteSpec};
-use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::Api;
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::PostParams;
+use kube::{Api, Client};
 use serde_json::json;
 
 use crate::support::{NAMESPACE, Scene, until};
@@ -64,33 +64,16 @@ async fn a_lost_answer_of_register_does_not_lose_the_registration() {
 
 #[tokio::test]
 async fn an_activation_that_cannot_be_kept_takes_the_registration_back() {
-    let mut scene = Scene::new().await;
-    // A user who may do everything but write Secrets.
+    let scene = Scene::new().await;
+    // A namespace that may have no Secret.
     let client = scene.client().await;
-    let all_but_secrets: ClusterRole = serde_json::from_value(json!({
-        "metadata": { "name": "all-but-secrets" },
-        "rules": [
-            { "apiGroups": [""], "resources": ["namespaces", "serviceaccounts", "configmaps", "nodes", "pods", "pods/log", "events"], "verbs": ["*"] },
-            { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] },
-            { "apiGroups": ["apps", "networking.k8s.io", "policy", "coordination.k8s.io"], "resources": ["*"], "verbs": ["*"] },
-            { "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["*"], "verbs": ["*", "bind", "escalate"] },
-        ],
-    }))
-    .unwrap();
-    Api::all(client.clone()).create(&PostParams::default(), &all_but_secrets).await.unwrap();
-    let binding: ClusterRoleBinding = serde_json::from_value(json!({
-        "metadata": { "name": "all-but-secrets" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "all-but-secrets" },
-        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "eve" }],
-    }))
-    .unwrap();
-    Api::all(client).create(&PostParams::default(), &binding).await.unwrap();
-    let kubeconfig = scene.lease.cluster().kubeconfig_for("eve", None).unwrap();
-    scene.set("KUBECONFIG", kubeconfig.to_str().unwrap());
+    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+    forbid(&client, "secrets").await;
     let run = scene.register(&[]).await.expect_error("EKSC0410", 5);
     run.says(&["the registration was taken back", "secrets", "role AmazonEKSConnectorAgentRole"]);
     assert_eq!(scene.registrations().await.len(), 0);
-    assert!(!scene.namespace_exists().await);
+    assert_eq!(scene.activation_value().await, None);
     let calls = scene.calls().await;
     assert!(calls.iter().any(|call| call.operation == "RegisterCluster" && call.status == 200));
     assert!(calls.iter().any(|call| call.operation == "DeregisterCluster" && call.status == 200));
@@ -124,6 +107,21 @@ async fn a_timeout_names_the_cause_and_the_same_command_resumes() {
     assert_eq!(registered, 1, "the activation was continued, not made anew");
 }
 
+/// Lets the connector's namespace have none of a kind of objects.
+async fn forbid(client: &Client, kind: &str) {
+    let quota: ResourceQuota = serde_json::from_value(json!({
+        "metadata": { "name": "none" },
+        "spec": { "hard": { kind: "0" } },
+    }))
+    .unwrap();
+    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), NAMESPACE);
+    quotas.create(&PostParams::default(), &quota).await.unwrap();
+    until("the quota is in force", || async {
+        quotas.get("none").await.unwrap().status.and_then(|status| status.hard).is_some()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_failing_container_is_quoted() {
     let scene = Scene::new().await;
@@ -131,17 +129,7 @@ async fn a_failing_container_is_quoted() {
     let client = scene.client().await;
     let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
     Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
-    let quota: k8s_openapi::api::core::v1::ResourceQuota = serde_json::from_value(json!({
-        "metadata": { "name": "none" },
-        "spec": { "hard": { "pods": "0" } },
-    }))
-    .unwrap();
-    let quotas: Api<k8s_openapi::api::core::v1::ResourceQuota> = Api::namespaced(client, NAMESPACE);
-    quotas.create(&PostParams::default(), &quota).await.unwrap();
-    until("the quota is in force", || async {
-        quotas.get("none").await.unwrap().status.and_then(|status| status.hard).is_some()
-    })
-    .await;
+    forbid(&client, "pods").await;
     let run = scene.register(&["--wait-timeout", "4s"]).await.expect_error("EKSC0412", 4);
     run.says(&["the StatefulSet cannot make its pods", "exceeded quota: none", "state   PENDING"]);
 }
@@ -196,4 +184,111 @@ async fn somebody_elses_namespace_keeps_its_labels_and_is_never_offered_for_dele
     let labels = namespaces.get(NAMESPACE).await.unwrap().metadata.labels.unwrap();
     let own: Vec<&String> = labels.keys().filter(|key| !key.starts_with("kubernetes.io/")).collect();
     assert_eq!(own, ["team"]);
+}
+
+/// Makes the first RegisterCluster find the name taken, and whatever comes second fail.
+async fn changed_in_between(scene: &Scene, service: &str, operation: &str) {
+    let account = scene.lease.account().id.clone();
+    let in_use = FaultKind::Error {
+        status: 409,
+        code: "ResourceInUseException".into(),
+        message: "Cluster already exists with name: onprem1".into(),
+    };
+    let selector = |service: &str, operation: &str| Selector {
+        service: Some(service.into()),
+        operation: Some(operation.into()),
+        account: Some(account.clone()),
+    };
+    let first = Fault {
+        selector: selector("eks", "RegisterCluster"),
+        ..Fault::once("eks", "RegisterCluster", in_use)
+    };
+    scene.lease.aws().add_fault(first).await.unwrap();
+    let denied = FaultKind::Error {
+        status: 403,
+        code: "AccessDeniedException".into(),
+        message: "not the second time".into(),
+    };
+    let second = Fault {
+        selector: selector(service, operation),
+        nth: 2,
+        times: None,
+        ..Fault::once(service, operation, denied)
+    };
+    scene.lease.aws().add_fault(second).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_on_the_second_look_undoes_what_the_first_try_made() {
+    let scene = Scene::new().await;
+    changed_in_between(&scene, "eks", "DescribeCluster").await;
+    let run = scene.register(&[]).await.expect_error("EKSC0207", 5);
+    let run = run.says(&["Something changed in the meantime", "role AmazonEKSConnectorAgentRole"]);
+    assert!(!run.stderr.contains("kubectl delete"), "{}", run.stderr);
+    assert!(!scene.namespace_exists().await);
+    let roles: Api<ClusterRole> = Api::all(scene.client().await);
+    assert!(roles.get_opt("eks-connector-cluster-meta-access").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_stood_there_before_stays_when_the_second_look_fails() {
+    let scene = Scene::new().await;
+    let namespaces: Api<Namespace> = Api::all(scene.client().await);
+    let theirs = json!({ "metadata": { "name": NAMESPACE } });
+    namespaces.create(&PostParams::default(), &serde_json::from_value(theirs).unwrap()).await.unwrap();
+    changed_in_between(&scene, "sts", "GetCallerIdentity").await;
+    let run = scene.register(&[]).await.expect(5);
+    assert!(!run.stderr.contains("kubectl delete"), "{}", run.stderr);
+    assert!(scene.namespace_exists().await);
+    let left: Vec<String> = scene.objects_in(NAMESPACE).await;
+    assert_eq!(left, Vec::<String>::new(), "what this run made, the Lease included, is gone");
+}
+
+#[tokio::test]
+async fn a_world_that_keeps_changing_is_given_up_and_left_as_it_was() {
+    let scene = Scene::new().await;
+    scene.refuse("eks", "RegisterCluster", 409, "ResourceInUseException", "Cluster already exists").await;
+    let run = scene.register(&[]).await.expect_error("EKSC0409", 5);
+    let run = run.says(&["registering onprem1 failed: the world kept changing", "Cluster already exists"]);
+    assert!(!run.stderr.contains("kubectl delete"), "{}", run.stderr);
+    assert!(!scene.namespace_exists().await);
+}
+
+/// Starts a run that waits until ACTIVE, which does not come.
+async fn waits_in_vain(scene: &Scene) -> tokio::process::Child {
+    scene.fail("ssmmessages", "CreateControlChannel", FaultKind::Reset).await;
+    let child = scene.command(&["register", "--name", "onprem1"]).spawn().unwrap();
+    let sets: Api<k8s_openapi::api::apps::v1::StatefulSet> = Api::namespaced(scene.client().await, NAMESPACE);
+    until("the agents are applied", || async { sets.get_opt("eks-connector").await.unwrap().is_some() })
+        .await;
+    child
+}
+
+async fn said_at_the_end(child: tokio::process::Child) -> (Option<i32>, String) {
+    let output = tokio::time::timeout(crate::support::PATIENCE, child.wait_with_output()).await;
+    let output = output.expect("it ends").unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn a_registration_that_fails_while_it_is_awaited() {
+    let scene = Scene::new().await;
+    scene.settings(SettingsPatch { activation_expiry_seconds: Some(4), ..SettingsPatch::default() }).await;
+    let child = waits_in_vain(&scene).await;
+    let (code, said) = said_at_the_end(child).await;
+    assert!(said.contains("error[EKSC0413]") && said.contains("run the same command again"), "{said}");
+    assert_eq!(code, Some(5), "{said}");
+}
+
+#[tokio::test]
+async fn a_registration_that_is_removed_while_it_is_awaited() {
+    let scene = Scene::new().await;
+    let child = waits_in_vain(&scene).await;
+    scene.deregister_by_hand().await;
+    let (code, said) = said_at_the_end(child).await;
+    assert!(said.contains("error[EKSC0415]") && said.contains("CloudTrail"), "{said}");
+    assert!(!said.contains("aws eks deregister-cluster"), "it is gone: {said}");
+    assert_eq!(code, Some(5), "{said}");
+    scene.heal().await;
+    scene.register(&[]).await.expect(0);
 }

@@ -416,3 +416,25 @@ async fn agents_that_do_not_come_up_are_explained_and_the_code_stays() {
     let run = cluster_half(&mut scene, &file, &["--dry-run"]).await.expect(0);
     assert!(run.stdout.contains("Secret eks-connector/eks-connector-activation-config"), "{}", run.stdout);
 }
+
+#[tokio::test]
+async fn the_documented_policy_suffices_for_the_accounts_half() {
+    let mut scene = Scene::new().await;
+    let account = scene.lease.account().id.clone();
+    let documented: Value =
+        serde_json::from_str(include_str!("../../policies/caller-register.json")).unwrap();
+    let spec = CallerSpec::user("least", Some(documented));
+    let caller = scene.lease.aws().add_caller(&account, spec).await.unwrap();
+    let file = out(&scene);
+    let arguments =
+        ["register", "--name", "onprem1", "--provider", "OTHER", "--aws-only", "--activation-out"];
+    let arguments = [&arguments[..], &[file.to_str().unwrap()]].concat();
+    for said in ["RegisterAccountResult", "\"changed\": false"] {
+        scene.set("AWS_ACCESS_KEY_ID", &caller.access_key_id);
+        scene.set("AWS_SECRET_ACCESS_KEY", &caller.secret_access_key);
+        let run = scene.run(&[&arguments[..], &["-o", "json"]].concat()).await.expect(0);
+        assert!(run.stdout.contains(said), "{}", run.stdout);
+    }
+    let tags = scene.registrations().await["onprem1"]["tags"].clone();
+    assert!(tags["eksconnect:intent"].is_string(), "{tags}");
+}

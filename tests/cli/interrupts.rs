@@ -3,7 +3,7 @@
 use eksconnect_sandbox::aws::control::FaultKind;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::{PATIENCE, Scene};
+use crate::support::{PATIENCE, Scene, until};
 
 async fn signal(process: u32, name: &str) {
     let status =
@@ -74,4 +74,41 @@ async fn a_living_run_is_not_disturbed() {
     let run = scene.register(&["--namespace", "eks-connector"]).await.expect_error("EKSC0408", 3);
     run.says(&["another run of eksconnect", "process"]);
     child.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once_and_says_what_may_remain() {
+    let scene = Scene::new().await;
+    scene.fail("eks", "RegisterCluster", FaultKind::Hang).await;
+    let mut child = scene.command(&["register", "--name", "onprem1"]).spawn().unwrap();
+    let process = child.id().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    until("it registers", || async {
+        scene.calls().await.iter().any(|call| call.operation == "RegisterCluster")
+    })
+    .await;
+    let mut said = String::new();
+    signal(process, "-INT").await;
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("interrupt again to end at once") {
+            signal(process, "-INT").await;
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    for word in [
+        "registering onprem1 was ended at once",
+        "in flight, with an effect that is not known: register onprem1",
+        "registration onprem1 (it may have been made; the next run finds out)",
+        " of the connector in the cluster",
+        "kubectl delete namespace eks-connector",
+        "role AmazonEKSConnectorAgentRole",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(scene.namespace_exists().await, "nothing was undone");
+    scene.heal().await;
+    scene.register(&[]).await.expect(0);
 }

@@ -9,7 +9,9 @@
 
 mod access;
 mod boundaries;
+mod by_hand;
 mod code;
+mod contention;
 mod documents;
 mod failures;
 mod halves;
@@ -20,5 +22,6 @@ mod options;
 mod output;
 mod register;
 mod render;
+mod rights;
 mod roles;
 mod support;

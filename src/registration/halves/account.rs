@@ -9,14 +9,16 @@ use jiff::Timestamp;
 
 use super::account_plan::{AccountPlan, AccountRequest, AccountSeen, plan};
 use crate::error::{Code, Error, Remains};
-use crate::plan::{Conversation, Done, Execution, Operation, Plan, StepFailure, Stop, Worker, run};
+use crate::plan::{
+    Conversation, Done, Execution, LeaseSeen, Operation, Plan, StepFailure, Stop, Worker, run,
+};
 use crate::ports::{ActivationFile, FileSeen, Identity, Registered, Registrations, Roles};
 use crate::registration::desired::cluster_arn;
 use crate::registration::handed::{FileIntent, Handed};
 use crate::registration::name::ClusterName;
 use crate::registration::observe::{aid, failing, role_seen};
 use crate::registration::observed::Status;
-use crate::registration::remains::roles_made;
+use crate::registration::remains::History;
 use crate::registration::step::{NewRegistration, Step};
 use crate::registration::worker::{Calling, Doubts, Progress, RoleWork, stale_or};
 
@@ -119,9 +121,9 @@ where
     let mut half = AccountHalf {
         ports,
         request,
-        done: Vec::new(),
+        history: History::default(),
+        current: None,
         kept: None,
-        uncertain: false,
         linked: None,
         resumed: false,
     };
@@ -130,7 +132,7 @@ where
         Err(error) => {
             // What an earlier run intended stays: it may prove whose a registration is.
             if half.kept.is_none()
-                && !half.uncertain
+                && !half.history.uncertain
                 && !half.resumed
                 && let Err(error) = ports.file.give_up()
             {
@@ -145,11 +147,11 @@ where
 struct AccountHalf<'a> {
     ports: &'a AccountPorts,
     request: &'a AccountRequest,
-    /// The steps that were done, over all tries.
-    done: Vec<(Step, Done)>,
+    /// What was done, over all tries.
+    history: History,
+    /// The worker of the try that is under way or was the last.
+    current: Option<Arc<AccountWorker>>,
     kept: Option<Handed>,
-    /// Whether a registration may have been made whose answer is lost.
-    uncertain: bool,
     /// Whether the service-linked role was there before the first try.
     linked: Option<bool>,
     /// Whether the file was begun by another run.
@@ -174,10 +176,12 @@ impl Operation for AccountHalf<'_> {
         Ok(())
     }
 
-    async fn lease_version(&self) -> Option<String> {
+    async fn lease(&self) -> Option<LeaseSeen> {
         // The lock on the file ends with its holder.
         None
     }
+
+    fn presume_dead(&mut self, _: String) {}
 
     fn worker(&mut self, seen: &AccountPreview, stop: Stop) -> Arc<AccountWorker> {
         let resumes = matches!(&seen.seen.file, FileSeen::Intent(_));
@@ -185,7 +189,7 @@ impl Operation for AccountHalf<'_> {
             self.linked = Some(seen.seen.service_linked_role != Some(false));
             self.resumed = resumes;
         }
-        Arc::new(AccountWorker {
+        let worker = Arc::new(AccountWorker {
             ports: self.ports.clone(),
             region: seen.seen.region.clone(),
             account: seen.seen.caller.account.clone(),
@@ -196,13 +200,29 @@ impl Operation for AccountHalf<'_> {
             doubts: Doubts::default(),
             left: AtomicBool::new(false),
             kept: Mutex::new(None),
-        })
+        });
+        Arc::clone(self.current.insert(worker))
     }
 
     async fn ended(&mut self, worker: &AccountWorker, execution: &Execution<Step>) {
-        self.done.extend(execution.done.iter().cloned());
-        self.uncertain |= worker.doubts.registration_is_uncertain() || worker.left.load(Ordering::Acquire);
-        self.kept = worker.kept().or(self.kept.take());
+        self.history.done.extend(execution.done.iter().cloned());
+        self.note(worker);
+    }
+
+    async fn abandoned(&mut self) {
+        // What was made in the account is never undone, and the file is seen to at the end.
+    }
+
+    fn cut_off(&mut self, done: Vec<(Step, Done)>, in_flight: &[Step]) {
+        self.history.done.extend(done);
+        if let Some(worker) = self.current.take() {
+            self.note(&worker);
+        }
+        self.history.was_cut_off(in_flight);
+    }
+
+    fn describe(&self, step: &Step) -> String {
+        step.describe()
     }
 
     fn doing(&self) -> String {
@@ -211,6 +231,13 @@ impl Operation for AccountHalf<'_> {
 }
 
 impl AccountHalf<'_> {
+    fn note(&mut self, worker: &AccountWorker) {
+        let history = &mut self.history;
+        history.uncertain |= worker.doubts.registration_is_uncertain() || worker.left.load(Ordering::Acquire);
+        history.in_doubt.extend(worker.roles.in_doubt());
+        self.kept = worker.kept().or(self.kept.take());
+    }
+
     fn ended_well(self, preview: AccountPreview, took: Duration) -> Result<AccountDone, Error> {
         let (handed, status) = match (self.kept, &preview.seen.file) {
             (Some(handed), _) => (handed, Status::Pending),
@@ -223,15 +250,15 @@ impl AccountHalf<'_> {
                 return Err(Error::failed(Code::INTERNAL, "the registration ended without an activation"));
             }
         };
-        let changed = self.done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
-        let done =
-            self.done.iter().map(|(step, done)| format!("{}: {}", step.describe(), done.outcome)).collect();
+        let done = &self.history.done;
+        let changed = done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
+        let done = done.iter().map(|(step, done)| format!("{}: {}", step.describe(), done.outcome)).collect();
         Ok(AccountDone { preview, handed, status, done, changed, took })
     }
 
     fn list_remains(self, mut error: Error) -> Error {
         let (name, path) = (&self.request.name, self.ports.file.path());
-        if self.uncertain || self.kept.is_some() {
+        if self.history.uncertain || self.kept.is_some() {
             let doubt =
                 if self.kept.is_some() { "" } else { " (it may have been made; the next run finds out)" };
             error.remains.push(Remains {
@@ -242,7 +269,8 @@ impl AccountHalf<'_> {
                 ),
             });
         }
-        error.remains.extend(roles_made(&self.done, self.linked.unwrap_or(true), self.request.role.name()));
+        let linked_was_there = self.linked.unwrap_or(true);
+        error.remains.extend(self.history.roles(linked_was_there, self.request.role.name()));
         error
     }
 }

@@ -8,23 +8,27 @@ use jiff::Timestamp;
 
 use super::cluster_plan::plan;
 use super::unasked::cluster_alone;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::manifest::workload::Workload;
 use crate::manifest::{self, ObjectKind, ObjectRef};
-use crate::plan::{Conversation, Done, Execution, Operation, Plan, Stop, run};
+use crate::plan::{Conversation, Done, Execution, LeaseSeen, Operation, Plan, Stop, run};
 use crate::ports::Cluster;
 use crate::registration::desired::Desired;
 use crate::registration::handed::Handed;
 use crate::registration::observe::{
-    Ports, aid, api_server, cluster_facts, failing, is_ours, namespace_facts, object_states, obsolete,
-    refuse_old, replicas_of,
+    Ports, aid, api_server, cluster_facts, failing, is_ours, name_all_that_is_denied, namespace_facts,
+    object_states, obsolete, refuse_old, replicas_of,
 };
 use crate::registration::observed::{Caller, ClusterFacts, Observed, Registration, RoleSeen, Status};
 use crate::registration::provider::Provider;
+use crate::registration::quota::QuotaSeen;
+use crate::registration::refusal::refuse_held_lease;
 use crate::registration::register::Preview;
 use crate::registration::remains::History;
 use crate::registration::request::{RegisterRequest, RoleChoice};
+use crate::registration::rights;
 use crate::registration::step::Step;
+use crate::registration::undo::{undo, undo_later};
 use crate::registration::worker::RegisterWorker;
 
 /// A request for the cluster's half.
@@ -109,6 +113,16 @@ pub struct ClusterDone {
 pub async fn preview(cluster: &Arc<dyn Cluster>, request: &ClusterRequest) -> Result<ClusterPreview, Error> {
     let ports = cluster_alone(Arc::clone(cluster), &request.handed.region);
     let (desired, observed) = observe(&ports, request).await?;
+    let mut seen = planned(request, desired, observed)?;
+    let holder = seen.preview.observed.lease.as_ref().and_then(|lease| lease.held_by.as_ref());
+    if let Some(holder) = holder {
+        let note = format!("Another run may be changing this just now: {}.", holder.who);
+        seen.preview.plan.notes.push(note);
+    }
+    Ok(seen)
+}
+
+fn planned(request: &ClusterRequest, desired: Desired, observed: Observed) -> Result<ClusterPreview, Error> {
     let token = uuid::Uuid::new_v4().to_string();
     let mut plan = plan(&desired, &observed, &request.handed, &token)?;
     plan.notes.splice(0..0, request.notes.iter().cloned());
@@ -116,6 +130,15 @@ pub async fn preview(cluster: &Arc<dyn Cluster>, request: &ClusterRequest) -> Re
 }
 
 async fn observe(ports: &Ports, request: &ClusterRequest) -> Result<(Desired, Observed), Error> {
+    match observe_cluster(ports, request).await {
+        Err(error) if error.code == Code::CLUSTER_DENIED => {
+            Err(name_all_that_is_denied(ports, &request.whole(), error).await)
+        }
+        ended => ended,
+    }
+}
+
+async fn observe_cluster(ports: &Ports, request: &ClusterRequest) -> Result<(Desired, Observed), Error> {
     let whole = request.whole();
     let namespace = request.namespace.as_str();
     let cluster = ports.cluster.as_ref();
@@ -131,6 +154,7 @@ async fn observe(ports: &Ports, request: &ClusterRequest) -> Result<(Desired, Ob
             api_server(ports, &whole),
         )
     };
+    let changes = rights::of_changes(&whole);
     let connector = async {
         tokio::try_join!(
             failing(format!("read the namespace {namespace}"), cluster.read(&namespace_ref)),
@@ -141,11 +165,12 @@ async fn observe(ports: &Ports, request: &ClusterRequest) -> Result<(Desired, Ob
                 cluster.states(namespace, 0..request.workload.replicas)
             ),
             failing("read the Lease of eksconnect", cluster.lease(namespace)),
+            async { Ok(cluster.denied(&changes).await) },
         )
     };
     let (
         (version, uid, nodes, groups, api_server),
-        (live_namespace, live_set, activation_secret, mut states, lease),
+        (live_namespace, live_set, activation_secret, mut states, lease, denied_rights),
     ) = tokio::try_join!(server, connector)?;
     refuse_old(&version)?;
     let nodes = aid(nodes, "nodes could not be listed", &mut unverified)?;
@@ -181,6 +206,9 @@ async fn observe(ports: &Ports, request: &ClusterRequest) -> Result<(Desired, Ob
         objects,
         changes,
         obsolete,
+        quota: QuotaSeen::Unknown,
+        denied_rights: aid(denied_rights, "rights in the cluster could not be checked", &mut unverified)?
+            .unwrap_or_default(),
         unverified,
     };
     Ok((desired, observed))
@@ -199,7 +227,9 @@ pub async fn register_cluster<C>(
 where
     C: Conversation<Step, ClusterPreview> + 'static,
 {
-    let mut half = ClusterHalf { cluster, request, history: History::default() };
+    let ports = cluster_alone(Arc::clone(cluster), &request.handed.region);
+    let mut half =
+        ClusterHalf { ports, request, history: History::default(), dead_lease: None, current: None };
     match run(&mut half, show, stop).await {
         Ok((seen, took)) => Ok(half.ended_well(seen.preview, took)),
         Err(error) => Err(half.history.list_objects(error)),
@@ -207,9 +237,13 @@ where
 }
 
 struct ClusterHalf<'a> {
-    cluster: &'a Arc<dyn Cluster>,
+    ports: Ports,
     request: &'a ClusterRequest,
     history: History,
+    /// The version of a Lease whose holder does not renew it.
+    dead_lease: Option<String>,
+    /// The worker of the try that is under way or was the last.
+    current: Option<Arc<RegisterWorker>>,
 }
 
 impl Operation for ClusterHalf<'_> {
@@ -218,7 +252,15 @@ impl Operation for ClusterHalf<'_> {
     type Worker = RegisterWorker;
 
     async fn look(&self) -> Result<ClusterPreview, Error> {
-        preview(self.cluster, self.request).await
+        let (desired, mut observed) = observe(&self.ports, self.request).await?;
+        if let Some(lease) = observed.lease.as_mut()
+            && self.dead_lease.as_ref() == Some(&lease.resource_version)
+        {
+            lease.held_by = None;
+        }
+        // First of all: what another run is about to change cannot be judged.
+        refuse_held_lease(&desired, &observed)?;
+        planned(self.request, desired, observed)
     }
 
     fn plan<'a>(&self, seen: &'a ClusterPreview) -> &'a Plan<Step> {
@@ -230,35 +272,69 @@ impl Operation for ClusterHalf<'_> {
     }
 
     async fn check_identity(&self, seen: &ClusterPreview) -> Result<(), Error> {
-        let uid = failing("read the namespace kube-system", self.cluster.uid()).await?;
+        let uid = failing("read the namespace kube-system", self.ports.cluster.uid()).await?;
         crate::registration::observe::refuse_another_cluster(&seen.preview.observed, &uid)
     }
 
-    async fn lease_version(&self) -> Option<String> {
-        let lease = self.cluster.lease(&self.request.namespace).await;
-        lease.ok().flatten().map(|lease| lease.resource_version)
+    async fn lease(&self) -> Option<LeaseSeen> {
+        let lease = self.ports.cluster.lease(&self.request.namespace).await.ok().flatten()?;
+        let duration = lease.held_by?.duration;
+        Some(LeaseSeen { version: lease.resource_version, duration })
+    }
+
+    fn presume_dead(&mut self, version: String) {
+        self.dead_lease = Some(version);
     }
 
     fn worker(&mut self, seen: &ClusterPreview, stop: Stop) -> Arc<RegisterWorker> {
         self.history.before.get_or_insert_with(|| seen.preview.observed.clone());
-        let ports = cluster_alone(Arc::clone(self.cluster), &self.request.handed.region);
         let limit = self.request.wait.unwrap_or_default();
-        let made = self.history.made.clone();
-        Arc::new(RegisterWorker::of_cluster(ports, &seen.preview, &self.request.handed, made, limit, stop))
+        let (ports, made) = (self.ports.clone(), self.history.made.clone());
+        let worker =
+            RegisterWorker::of_cluster(ports, &seen.preview, &self.request.handed, made, limit, stop);
+        Arc::clone(self.current.insert(Arc::new(worker)))
     }
 
     async fn ended(&mut self, worker: &RegisterWorker, execution: &Execution<Step>) {
+        worker.find_out().await;
         let history = &mut self.history;
         history.done.extend(execution.done.iter().cloned());
         history.made = worker.made();
-        if (execution.failure.is_some() || execution.interrupted) && !worker.code_in_cluster() {
-            history.not_undone = worker.undo().await;
-            history.undone = true;
+        history.may_undo = !worker.code_in_cluster();
+        if (execution.failure.is_some() || execution.interrupted) && history.may_undo {
+            let made = history.made.clone();
+            let not_undone = undo(&self.ports, &self.request.namespace, made, worker.lease()).await;
+            history.was_undone(not_undone);
         }
         if let Err(failure) = worker.release_lease().await {
             // It expires by itself; a run from this host takes it at once.
             tracing::debug!("the Lease could not be released: {failure}");
         }
+    }
+
+    async fn abandoned(&mut self) {
+        let history = &mut self.history;
+        let intent = self.current.as_ref().and_then(|worker| worker.intent());
+        let Some(intent) = intent.filter(|_| history.may_undo && !history.made.objects.is_empty()) else {
+            return;
+        };
+        let made = history.made.clone();
+        let undone = undo_later(&self.ports, &self.request.namespace, made, intent).await;
+        if let Some(not_undone) = undone {
+            history.was_undone(not_undone);
+        }
+    }
+
+    fn cut_off(&mut self, done: Vec<(Step, Done)>, in_flight: &[Step]) {
+        self.history.done.extend(done);
+        if let Some(worker) = &self.current {
+            self.history.made = worker.made();
+        }
+        self.history.was_cut_off(in_flight);
+    }
+
+    fn describe(&self, step: &Step) -> String {
+        step.describe()
     }
 
     fn doing(&self) -> String {

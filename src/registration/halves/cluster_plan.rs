@@ -7,7 +7,8 @@ use crate::registration::desired::Desired;
 use crate::registration::handed::Handed;
 use crate::registration::observed::Observed;
 use crate::registration::planner::{RegisterPlan, begin, is_used_by_pods, out_of_shape, remove_obsolete};
-use crate::registration::refusal::{refuse_held_lease, refuse_obstacles};
+use crate::registration::refusal::refuse_obstacles;
+use crate::registration::rights::{note_what_cannot_be_told, refuse_missing_rights};
 use crate::registration::step::Step;
 
 /// Plans. What is said of the registration is what was handed over.
@@ -22,7 +23,6 @@ pub(super) fn plan(
 ) -> Result<RegisterPlan, Error> {
     refuse_obstacles(desired, observed)?;
     refuse_another(desired, observed, handed)?;
-    refuse_held_lease(desired, observed)?;
     let id = &handed.activation.id;
     let with_state = |ordinal: u32| observed.states.get(&ordinal) == Some(id);
     let all_have_state = (0..desired.replicas()).all(with_state);
@@ -50,7 +50,7 @@ pub(super) fn plan(
         if !settled && desired.wait {
             plan.add(step, []);
         }
-        return Ok(RegisterPlan { plan, notes: Vec::new(), question: None });
+        return checked(desired, observed, plan, None);
     }
     let (held, before) = begin(desired, observed, wrong, token, &mut plan);
     let mut ready: Vec<_> = before.into_iter().chain([held]).collect();
@@ -75,7 +75,21 @@ pub(super) fn plan(
             handed.arn
         )
     });
-    Ok(RegisterPlan { plan, notes: Vec::new(), question })
+    checked(desired, observed, plan, question)
+}
+
+fn checked(
+    desired: &Desired,
+    observed: &Observed,
+    plan: Plan<Step>,
+    question: Option<String>,
+) -> Result<RegisterPlan, Error> {
+    refuse_missing_rights(desired, observed, &plan)?;
+    let mut notes = Vec::new();
+    if plan.iter().any(|(_, planned)| matches!(planned.step, Step::AwaitAgents { .. })) {
+        note_what_cannot_be_told(desired, observed, &mut notes);
+    }
+    Ok(RegisterPlan { plan, notes, question })
 }
 
 /// The cluster says that it is another registration's.

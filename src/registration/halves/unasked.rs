@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::ports::{
-    Cluster, Failure, FailureKind, Identity, RegisterCall, Registered, Registrations, Reply, Roles, Side,
+    Cluster, Failure, FailureKind, Identity, Quotas, RegisterCall, Registered, Registrations, Reply, Roles,
+    Side,
 };
 use crate::registration::observe::Ports;
 use crate::registration::observed::{Caller, Registration, Role};
@@ -19,6 +20,7 @@ pub(super) fn cluster_alone(cluster: Arc<dyn Cluster>, region: &str) -> Ports {
         identity: Arc::new(Unasked),
         roles: Arc::new(Unasked),
         registrations: Arc::new(Unasked),
+        quotas: Arc::new(Unasked),
         cluster,
         region: region.to_owned(),
     }
@@ -66,9 +68,19 @@ impl Roles for Unasked {
     }
 }
 
+impl Quotas for Unasked {
+    fn registered_clusters(&self) -> Reply<'_, Option<usize>> {
+        unasked("servicequotas:GetServiceQuota")
+    }
+}
+
 impl Registrations for Unasked {
     fn registration<'a>(&'a self, _: &'a str) -> Reply<'a, Option<Registration>> {
         unasked("eks:DescribeCluster")
+    }
+
+    fn count(&self) -> Reply<'_, Option<usize>> {
+        unasked("eks:ListClusters")
     }
 
     fn register<'a>(&'a self, _: &'a RegisterCall) -> Reply<'a, Registered> {

@@ -1,14 +1,16 @@
 //! Making and mending the two roles.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::made::may_have_had_effect;
 use super::stale_or;
 use crate::error::{Code, Error};
 use crate::plan::{Done, StepFailure};
-use crate::ports::{FailureKind, Roles};
+use crate::ports::{Failure, FailureKind, Roles};
 use crate::registration::request::RoleDesign;
 use crate::registration::role_drift::RoleChange;
+use crate::registration::step::Step;
 
 /// Does the steps of the roles, and keeps what later steps take from them.
 pub(in crate::registration) struct RoleWork {
@@ -17,6 +19,8 @@ pub(in crate::registration) struct RoleWork {
     linked_is_missing: bool,
     made_linked: AtomicBool,
     arn: OnceLock<String>,
+    /// The steps of which it is not known whether they made a role.
+    doubtful: Mutex<Vec<Step>>,
 }
 
 impl RoleWork {
@@ -26,6 +30,19 @@ impl RoleWork {
             linked_is_missing: service_linked_role == Some(false),
             made_linked: AtomicBool::new(false),
             arn: OnceLock::new(),
+            doubtful: Mutex::default(),
+        }
+    }
+
+    /// The steps of which it is not known whether they made a role: their answers were lost.
+    pub(in crate::registration) fn in_doubt(&self) -> Vec<Step> {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_doubt(&self, failure: &Failure, step: impl FnOnce() -> Step) {
+        // A repeated request may find what the lost one made.
+        if may_have_had_effect(failure.kind) || failure.kind == FailureKind::Conflict {
+            self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).push(step());
         }
     }
 
@@ -50,6 +67,7 @@ impl RoleWork {
                 Ok(Done::unchanged("not known"))
             }
             Err(failure) => {
+                self.note_doubt(&failure, || Step::CreateServiceLinkedRole);
                 Err(failure.into_error("create the service-linked role of the EKS Connector").into())
             }
         }
@@ -69,7 +87,10 @@ impl RoleWork {
                 .fix("name a managed policy that exists with --role-permissions-boundary (aws iam list-policies)")
                 .into());
             }
-            Err(failure) => return Err(stale_or(failure, &format!("create the agent role {name}"))),
+            Err(failure) => {
+                self.note_doubt(&failure, || Step::CreateAgentRole(design.clone()));
+                return Err(stale_or(failure, &format!("create the agent role {name}")));
+            }
         };
         // A plan makes the role once.
         drop(self.arn.set(arn));

@@ -2,12 +2,14 @@
 
 mod agents;
 mod api;
+mod certificate;
 mod client;
 mod diagnose;
 mod lease;
 mod port;
 mod rights;
 mod secrets;
+mod transport;
 
 pub use client::{ClusterSettings, connect};
 pub use port::KubernetesCluster;

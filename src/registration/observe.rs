@@ -3,26 +3,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::desired::{Desired, cluster_arn};
 use super::observed::{
-    Caller, ClusterFacts, Mark, NamespaceFacts, ObjectState, Observed, Permissions, Registration, Role,
-    RoleSeen, Status, settled,
+    Caller, ClusterFacts, Mark, NamespaceFacts, Observed, Permissions, Registration, Role, RoleSeen, Status,
 };
 use super::provider::{self, Traces};
 use super::quota::{self, QuotaSeen};
 use super::request::RegisterRequest;
 use super::rights;
 use crate::error::{Code, Error};
-use crate::manifest::{
-    self, ApiServer, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, SECURITY_GROUP, difference,
-};
+use crate::manifest::{self, ApiServer, ObjectKind, ObjectRef, SECURITY_GROUP};
 use crate::ports::{
     Cluster, Failure, FailureKind, Identity, Nodes, Quotas, Registrations, Roles, ServerVersion,
 };
+
+mod objects;
+pub(super) use objects::{object_states, obsolete};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -104,8 +104,8 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
-    let nodes = aid(nodes, "nodes could not be listed", &mut unverified)?;
-    let groups = aid(groups, "API groups could not be listed", &mut unverified)?.unwrap_or_default();
+    let nodes = aid(nodes, "list the nodes", &mut unverified)?;
+    let groups = aid(groups, "list the API groups", &mut unverified)?.unwrap_or_default();
     let cluster_facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
@@ -127,7 +127,7 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
         now: Timestamp::now(),
         region: ports.region.clone(),
         caller,
-        service_linked_role: aid(linked, "the service-linked role could not be read", &mut unverified)?,
+        service_linked_role: aid(linked, "read the service-linked role", &mut unverified)?,
         agent_role: role_seen(role, &mut unverified)?,
         registration,
         other_registration,
@@ -141,7 +141,7 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
         changes,
         obsolete,
         quota,
-        denied_rights: aid(denied_rights, "rights in the cluster could not be checked", &mut unverified)?
+        denied_rights: aid(denied_rights, "check the rights in the cluster", &mut unverified)?
             .unwrap_or_default(),
         unverified,
     };
@@ -211,16 +211,16 @@ pub(super) async fn failing<T>(
 /// A read that only helps: refused, it is left out and that is said. Any other failure is one.
 pub(super) fn aid<T>(
     answer: Result<T, Failure>,
-    what: &str,
+    attempting: &str,
     unverified: &mut Vec<String>,
 ) -> Result<Option<T>, Error> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(failure) if failure.kind == FailureKind::Denied => {
-            unverified.push(format!("{what} ({} is denied)", failure.operation));
+            unverified.push(format!("could not {attempting}: {} is denied", failure.operation));
             Ok(None)
         }
-        Err(failure) => Err(failure.into_error(&format!("look around: {what}"))),
+        Err(failure) => Err(failure.into_error(attempting)),
     }
 }
 
@@ -229,15 +229,14 @@ pub(super) fn role_seen(
     answer: Result<Option<Role>, Failure>,
     unverified: &mut Vec<String>,
 ) -> Result<RoleSeen, Error> {
-    let seen = match aid(answer, "the agent role could not be read", unverified)? {
+    let seen = match aid(answer, "read the agent role", unverified)? {
         None => RoleSeen::Unreadable,
         Some(None) => RoleSeen::Absent,
         Some(Some(role)) => RoleSeen::Present(role),
     };
     if matches!(&seen, RoleSeen::Present(role) if role.permissions == Permissions::Unreadable) {
-        unverified.push(
-            "the agent role's inline policy could not be read (iam:GetRolePolicy is denied)".to_owned(),
-        );
+        unverified
+            .push("could not read the agent role's inline policy: iam:GetRolePolicy is denied".to_owned());
     }
     Ok(seen)
 }
@@ -309,99 +308,6 @@ pub fn mark_of(metadata: &Value) -> Option<Mark> {
         cluster_arn: annotation("eksconnect/cluster-arn")?,
         activation_id: annotation("eksconnect/activation-id")?,
     })
-}
-
-/// What would change in objects that differ.
-type Changes = BTreeMap<ObjectRef, Vec<FieldChange>>;
-
-/// Compares what is with what would be after applying. Without a registration nothing is known of the objects that name
-/// the activation but whether the agents exist.
-pub(super) async fn object_states(
-    ports: &Ports,
-    desired: &Desired,
-    registration: Option<&Registration>,
-    set_exists: bool,
-    namespace: Option<&NamespaceFacts>,
-) -> Result<(BTreeMap<ObjectRef, ObjectState>, Changes), Error> {
-    let mut states = BTreeMap::new();
-    if namespace.is_some_and(|namespace| namespace.terminating) {
-        // Nothing can be tried in a namespace that goes.
-        return Ok((states, Changes::new()));
-    }
-    let mut objects = desired.base_objects();
-    match registration.and_then(|registration| Some((registration, registration.activation_id.as_deref()?))) {
-        Some((registration, id)) => {
-            let created = registration.created_at.unwrap_or(Timestamp::UNIX_EPOCH);
-            let mark = RegistrationMark::new(&registration.arn, id, created);
-            objects.push(desired.namespace(Some(&mark)));
-            objects.push(desired.stateful_set(id));
-        }
-        None if set_exists => {
-            let set =
-                ObjectRef::new(ObjectKind::StatefulSet, &desired.settings.namespace, manifest::STATEFUL_SET);
-            states.insert(set, ObjectState::Differs);
-        }
-        None => {}
-    }
-    if namespace.is_none() {
-        // What would be in it is absent, and the server would wait a little for the namespace to appear.
-        objects.retain(|object| object.reference.kind.is_cluster_scoped());
-    }
-    let (seen, pull_secret) = tokio::try_join!(
-        try_join_all(objects.iter().map(|object| object_state(ports, object))),
-        pull_secret_state(ports, desired),
-    )?;
-    states.extend(pull_secret);
-    let mut changes = Changes::new();
-    for (object, (state, changed)) in objects.into_iter().zip(seen) {
-        if state == ObjectState::Differs {
-            changes.insert(object.reference.clone(), changed);
-        }
-        states.insert(object.reference, state);
-    }
-    Ok((states, changes))
-}
-
-/// The objects of ours that are no longer wanted.
-pub(super) async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, String)>, Error> {
-    let unwanted = desired.unwanted();
-    let live = try_join_all(unwanted.iter().map(|object| async move {
-        let live = match object.kind {
-            ObjectKind::Secret => ports.cluster.secret_metadata(object),
-            _ => ports.cluster.read(object),
-        };
-        failing(format!("read {object}"), live).await
-    }))
-    .await?;
-    let ours = unwanted.into_iter().zip(live).filter_map(|(object, live)| {
-        let live = live.filter(is_ours)?;
-        Some((object, live["metadata"]["uid"].as_str()?.to_owned()))
-    });
-    Ok(ours.collect())
-}
-
-async fn pull_secret_state(
-    ports: &Ports,
-    desired: &Desired,
-) -> Result<Option<(ObjectRef, ObjectState)>, Error> {
-    let (Some(object), Some(secret)) = (desired.pull_secret(), &desired.settings.workload.pull_secret) else {
-        return Ok(None);
-    };
-    let attempting = format!("compare {}", object.reference);
-    let state = failing(attempting, ports.cluster.pull_secret_state(&object, secret)).await?;
-    Ok(Some((object.reference, state)))
-}
-
-async fn object_state(ports: &Ports, object: &Object) -> Result<(ObjectState, Vec<FieldChange>), Error> {
-    let (live, applied) = tokio::try_join!(
-        failing(format!("read {}", object.reference), ports.cluster.read(&object.reference)),
-        failing(format!("check {} by a dry run", object.reference), ports.cluster.dry_run(object)),
-    )?;
-    let changed = match (&live, &applied) {
-        (Some(live), Some(applied)) => difference(&settled(live.clone()), &settled(applied.clone())),
-        _ => Vec::new(),
-    };
-    Ok((ObjectState::of(live, applied), changed))
 }
 
 /// The registration that the namespace names, if that is not the requested one and it still exists.

@@ -93,7 +93,7 @@ pub async fn preview(ports: &AccountPorts, request: &AccountRequest) -> Result<A
         now: Timestamp::now(),
         region: ports.region.clone(),
         caller,
-        service_linked_role: aid(linked, "the service-linked role could not be read", &mut unverified)?,
+        service_linked_role: aid(linked, "read the service-linked role", &mut unverified)?,
         agent_role: role_seen(role, &mut unverified)?,
         registration,
         file,

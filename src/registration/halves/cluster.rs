@@ -173,8 +173,8 @@ async fn observe_cluster(ports: &Ports, request: &ClusterRequest) -> Result<(Des
         (live_namespace, live_set, activation_secret, mut states, lease, denied_rights),
     ) = tokio::try_join!(server, connector)?;
     refuse_old(&version)?;
-    let nodes = aid(nodes, "nodes could not be listed", &mut unverified)?;
-    let groups = aid(groups, "API groups could not be listed", &mut unverified)?.unwrap_or_default();
+    let nodes = aid(nodes, "list the nodes", &mut unverified)?;
+    let groups = aid(groups, "list the API groups", &mut unverified)?.unwrap_or_default();
     let facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let caller = Caller { account: request.handed.account.clone(), arn: String::new() };
@@ -207,7 +207,7 @@ async fn observe_cluster(ports: &Ports, request: &ClusterRequest) -> Result<(Des
         changes,
         obsolete,
         quota: QuotaSeen::Unknown,
-        denied_rights: aid(denied_rights, "rights in the cluster could not be checked", &mut unverified)?
+        denied_rights: aid(denied_rights, "check the rights in the cluster", &mut unverified)?
             .unwrap_or_default(),
         unverified,
     };

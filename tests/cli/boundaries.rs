@@ -21,7 +21,7 @@ const RULES: [(&str, &[&str]); 12] = [
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 18] = [
+const PURE: [&str; 20] = [
     "registration/activation.rs",
     "registration/desired.rs",
     "registration/handed.rs",
@@ -32,6 +32,8 @@ const PURE: [&str; 18] = [
     "registration/provider.rs",
     "registration/refusal.rs",
     "registration/request.rs",
+    "registration/rights.rs",
+    "registration/rights/",
     "registration/role_drift.rs",
     "registration/roles.rs",
     "registration/scheduling.rs",

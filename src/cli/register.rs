@@ -108,11 +108,11 @@ fn provider(text: &str) -> Result<ProviderChoice, String> {
 #[derive(Debug)]
 pub enum Request {
     /// All of it.
-    Whole(RegisterRequest),
+    Whole(Box<RegisterRequest>),
     /// The roles and the registration.
     Account {
         /// What.
-        request: AccountRequest,
+        request: Box<AccountRequest>,
         /// The file for the activation.
         out: PathBuf,
     },
@@ -127,9 +127,9 @@ impl RegisterArgs {
     /// What is wrong with it, in the first option that is wrong.
     pub fn request(&self, region: Option<&str>) -> Result<Request, Error> {
         match (&self.half.activation_out, &self.half.activation_file) {
-            (Some(out), _) => Ok(Request::Account { request: self.account()?, out: out.clone() }),
+            (Some(out), _) => Ok(Request::Account { request: Box::new(self.account()?), out: out.clone() }),
             (None, Some(file)) => Ok(Request::Cluster(Box::new(self.cluster(file, region)?))),
-            (None, None) => Ok(Request::Whole(self.whole()?)),
+            (None, None) => Ok(Request::Whole(Box::new(self.whole()?))),
         }
     }
 

@@ -57,7 +57,7 @@ impl HalfView {
             return self.view.console.document(&document::plan(&seen.preview, &self.view.place(), diff));
         }
         self.cluster_header(&seen.preview);
-        self.view.console.result(&plan::text(&seen.preview, &self.view.place().context, diff));
+        self.view.console.result(&plan::text(&seen.preview, self.view.place().context, diff));
     }
 
     /// The account's half ended well.
@@ -308,7 +308,7 @@ impl Conversation<Step, ClusterPreview> for HalfView {
         self.cluster_header(preview);
         if preview.plan.question.is_some() {
             // What is agreed to is shown whole, before any line of progress.
-            self.view.console.say(&plan::text(preview, &self.view.place().context, false));
+            self.view.console.say(&plan::text(preview, self.view.place().context, false));
             self.view.console.say("");
         }
         let namespace = preview.desired.settings.namespace.as_str();

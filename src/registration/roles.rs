@@ -73,9 +73,8 @@ pub(super) fn role_steps(
             .fix("give its exact ARN, path included, to --role-arn"));
         }
         (RoleSeen::Present(role), choice) => {
-            if !manifest::trusts_ssm(&role.trust)
-                && !(is_repaired(role, choice) && manifest::with_ssm_trusted(&role.trust).is_some())
-            {
+            let mendable = is_repaired(role, choice) && manifest::with_ssm_trusted(&role.trust).is_some();
+            if !mendable && !manifest::trusts_ssm(&role.trust) {
                 return Err(Error::refused(
                     Code::ROLE_UNUSABLE,
                     format!("the agent role {} cannot be used by the agent", role.arn),

@@ -28,7 +28,7 @@ struct Platform {
 
 impl Platform {
     async fn create(client: &Client, items: &[Value]) -> Self {
-        let of = |kind: &str| items.iter().filter(move |item| item["kind"] == kind).cloned();
+        let of = |kind: &'static str| items.iter().filter(move |item| item["kind"] == kind).cloned();
         let nodes: Vec<Node> = of("Node").map(|node| serde_json::from_value(node).unwrap()).collect();
         let definitions: Vec<CustomResourceDefinition> = of("CustomResourceDefinition")
             .map(|definition| serde_json::from_value(definition).unwrap())

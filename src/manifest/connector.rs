@@ -38,7 +38,7 @@ pub const DEFAULT_NAMESPACE: &str = "eks-connector";
 const UNHEALTHY_POD_EVICTION_POLICY_SINCE: u32 = 26;
 
 /// What the objects depend on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Where the connector lives.
     pub namespace: String,
@@ -52,6 +52,26 @@ pub struct Settings {
     pub workload: Workload,
     /// Whether the cluster is OpenShift, which has a say in what pods may do.
     pub openshift: bool,
+    /// The Secrets that the pods read.
+    pub secrets: SecretNames,
+}
+
+/// The Secrets that the pods read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretNames {
+    /// The one that holds the activation code.
+    pub activation: String,
+    /// The key under which it holds it.
+    pub activation_key: String,
+    /// One with credentials for the images' registry that others manage.
+    pub pull: Option<String>,
+}
+
+impl Default for SecretNames {
+    /// Those that registering makes.
+    fn default() -> Self {
+        Self { activation: ACTIVATION_SECRET.to_owned(), activation_key: "code".to_owned(), pull: None }
+    }
 }
 
 /// The namespace, saying whose it is once that is known.
@@ -261,6 +281,7 @@ mod tests {
             api_server: ApiServer::default(),
             workload: Workload::default(),
             openshift: false,
+            secrets: SecretNames::default(),
         }
     }
 

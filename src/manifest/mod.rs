@@ -11,12 +11,14 @@ mod placement;
 mod policy;
 mod proxy;
 mod pull_secret;
+mod rendered;
 mod stateful_set;
 pub mod workload;
 
 pub use connector::{
-    ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, STATEFUL_SET, Settings, activation_secret,
-    agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_mark, state_secret,
+    ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, STATEFUL_SET, SecretNames, Settings,
+    activation_secret, agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_mark,
+    state_secret,
 };
 pub use difference::{FieldChange, difference};
 pub use image::{Images, check_reference, check_registry};
@@ -29,5 +31,6 @@ pub use policy::{
 };
 pub use proxy::{Proxy, certificates, check_exception, check_proxy};
 pub use pull_secret::PullSecret;
+pub use rendered::{RenderedFile, kustomization, rendered, yaml_stream};
 pub use stateful_set::{standard_tolerations, stateful_set};
 pub use workload::ApiServer;

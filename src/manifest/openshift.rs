@@ -102,6 +102,7 @@ mod tests {
             api_server: ApiServer::default(),
             workload: Workload::default(),
             openshift,
+            ..Settings::default()
         }
     }
 

@@ -55,6 +55,7 @@ impl Desired {
                 api_server: cluster.api_server.clone(),
                 workload: request.workload.clone(),
                 openshift: cluster.openshift,
+                secrets: manifest::SecretNames::default(),
             },
             foreign_namespace: namespace.is_some_and(|namespace| !namespace.ours),
             wait: request.wait.is_some(),

@@ -22,7 +22,7 @@ use crate::ports::{
 };
 
 mod objects;
-use objects::{object_states, obsolete};
+pub(super) use objects::{object_states, obsolete};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -158,20 +158,30 @@ pub async fn check_identity(ports: &Ports, observed: &Observed) -> Result<(), Er
         failing("find out who is calling AWS", ports.identity.caller()),
         failing("read the namespace kube-system", ports.cluster.uid()),
     )?;
-    let what = if caller.account != observed.caller.account {
-        format!("the AWS account was {} and is {}", observed.caller.account, caller.account)
-    } else if uid != observed.cluster.uid {
-        format!("the cluster was the one with the UID {} and is {uid}", observed.cluster.uid)
-    } else {
+    if caller.account != observed.caller.account {
+        let what = format!("the AWS account was {} and is {}", observed.caller.account, caller.account);
+        return Err(identity_changed(what));
+    }
+    refuse_another_cluster(observed, &uid)
+}
+
+/// Makes sure that the cluster still is the one that was seen.
+pub(super) fn refuse_another_cluster(observed: &Observed, uid: &str) -> Result<(), Error> {
+    if *uid == observed.cluster.uid {
         return Ok(());
-    };
-    Err(Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
+    }
+    let what = format!("the cluster was the one with the UID {} and is {uid}", observed.cluster.uid);
+    Err(identity_changed(what))
+}
+
+fn identity_changed(what: String) -> Error {
+    Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
         .cause(what)
-        .fix("check the credentials and --context, then run the same command again"))
+        .fix("check the credentials and --context, then run the same command again")
 }
 
 /// One refusal says one right; who has to ask for it wants to ask once.
-async fn name_all_that_is_denied(ports: &Ports, request: &RegisterRequest, error: Error) -> Error {
+pub(super) async fn name_all_that_is_denied(ports: &Ports, request: &RegisterRequest, error: Error) -> Error {
     let objects = rights::objects(request);
     let live = join_all(objects.iter().map(|object| ports.cluster.read(&object.reference))).await;
     let there: Vec<ObjectRef> = objects
@@ -191,7 +201,7 @@ async fn name_all_that_is_denied(ports: &Ports, request: &RegisterRequest, error
     }
 }
 
-async fn failing<T>(
+pub(super) async fn failing<T>(
     attempting: impl Into<String>,
     reply: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Error> {
@@ -199,7 +209,7 @@ async fn failing<T>(
 }
 
 /// A read that only helps: refused, it is left out and that is said. Any other failure is one.
-fn aid<T>(
+pub(super) fn aid<T>(
     answer: Result<T, Failure>,
     attempting: &str,
     unverified: &mut Vec<String>,
@@ -232,14 +242,14 @@ pub(super) fn role_seen(
 }
 
 /// Where pods reach the API server. It must not be looked for behind a proxy, nor be cut off by a policy.
-async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<ApiServer, Error> {
+pub(super) async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<ApiServer, Error> {
     if !request.workload.needs_api_server() {
         return Ok(ApiServer::default());
     }
     failing("read the API server's service address", ports.cluster.api_server()).await
 }
 
-fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
+pub(super) fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
     if version.minor < OLDEST_MINOR {
         return Err(Error::refused(
             Code::CLUSTER_TOO_OLD,
@@ -251,7 +261,7 @@ fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
     Ok(())
 }
 
-fn cluster_facts(
+pub(super) fn cluster_facts(
     version: ServerVersion,
     uid: String,
     nodes: Option<Nodes>,
@@ -273,15 +283,15 @@ fn cluster_facts(
     }
 }
 
-fn replicas_of(set: &Value) -> u32 {
+pub(super) fn replicas_of(set: &Value) -> u32 {
     set["spec"]["replicas"].as_u64().and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0)
 }
 
-fn is_ours(live: &Value) -> bool {
+pub(super) fn is_ours(live: &Value) -> bool {
     live["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "eksconnect"
 }
 
-fn namespace_facts(live: &Value) -> NamespaceFacts {
+pub(super) fn namespace_facts(live: &Value) -> NamespaceFacts {
     let metadata = &live["metadata"];
     NamespaceFacts {
         terminating: metadata.get("deletionTimestamp").is_some(),

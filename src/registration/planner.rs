@@ -250,7 +250,7 @@ fn register(
 }
 
 /// The namespace, then the Lease, then the rest. Returns the Lease's step and those of the rest.
-fn begin(
+pub(super) fn begin(
     desired: &Desired,
     observed: &Observed,
     objects: Vec<Object>,
@@ -305,7 +305,7 @@ fn begin(
 }
 
 /// Deletes the objects that are no longer wanted, of the kinds that `which` says.
-fn remove_obsolete(
+pub(super) fn remove_obsolete(
     observed: &Observed,
     which: fn(ObjectKind) -> bool,
     needs: &[StepId],
@@ -317,7 +317,7 @@ fn remove_obsolete(
 }
 
 /// Whether pods of an older template still need an object of that kind: it goes once those of the new one work.
-fn is_used_by_pods(kind: ObjectKind) -> bool {
+pub(super) fn is_used_by_pods(kind: ObjectKind) -> bool {
     matches!(kind, ObjectKind::ConfigMap | ObjectKind::Secret)
 }
 
@@ -346,7 +346,7 @@ fn await_active(desired: &Desired, needs: &[StepId], plan: &mut Plan<Step>) -> S
     plan.add(step, needs.iter().copied())
 }
 
-fn out_of_shape(objects: Vec<Object>, observed: &Observed) -> Vec<Object> {
+pub(super) fn out_of_shape(objects: Vec<Object>, observed: &Observed) -> Vec<Object> {
     objects.into_iter().filter(|object| observed.state_of(&object.reference) != ObjectState::Same).collect()
 }
 

@@ -16,7 +16,7 @@ type Changes = BTreeMap<ObjectRef, Vec<FieldChange>>;
 
 /// Compares what is with what would be after applying. Without a registration nothing is known of the objects that name
 /// the activation but whether the agents exist.
-pub(super) async fn object_states(
+pub(in crate::registration) async fn object_states(
     ports: &Ports,
     desired: &Desired,
     registration: Option<&Registration>,
@@ -63,7 +63,10 @@ pub(super) async fn object_states(
 }
 
 /// The objects of ours that are no longer wanted.
-pub(super) async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, String)>, Error> {
+pub(in crate::registration) async fn obsolete(
+    ports: &Ports,
+    desired: &Desired,
+) -> Result<Vec<(ObjectRef, String)>, Error> {
     let unwanted = desired.unwanted();
     let live = try_join_all(unwanted.iter().map(|object| async move {
         let live = match object.kind {

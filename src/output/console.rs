@@ -167,7 +167,7 @@ impl Console {
     pub fn error(&self, error: &Error) {
         match self.format {
             Format::Text => {
-                self.write_stderr(&super::error::text(error, self.is_verbose(), terminal_width()))
+                self.write_stderr(&super::error::text(error, self.is_verbose(), terminal_width()));
             }
             Format::Json | Format::Yaml => self.document(&super::document::error(error)),
         }

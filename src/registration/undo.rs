@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ConstantBuilder};
+use futures::future::join_all;
 
 use super::observe::Ports;
 use super::observed::Intent;
@@ -27,7 +28,7 @@ pub(super) struct Made {
     pub(super) lease: bool,
 }
 
-/// Undoes, the last first; returns what could not be undone. `lease` is the one that this run holds, if it got that far.
+/// Undoes, the namespace last; returns what could not be undone. `lease` is the one that this run holds, if it got that far.
 pub(super) async fn undo(
     ports: &Ports,
     namespace: &str,
@@ -43,12 +44,12 @@ pub(super) async fn undo(
         tracing::debug!("somebody else may be working here: nothing is undone");
         return objects.iter().map(|(object, _)| left(object)).collect();
     }
-    let mut remains = Vec::new();
-    for (object, uid) in objects.iter().filter(|(object, _)| object.kind != ObjectKind::Namespace) {
-        if ports.cluster.delete(object, uid).await.is_err() {
-            remains.push(left(object));
-        }
-    }
+    // At once: an API server that is gone is waited for once, and not once for each object.
+    let first = objects.iter().filter(|(object, _)| object.kind != ObjectKind::Namespace);
+    let deletes = first.map(|(object, uid)| async move {
+        ports.cluster.delete(object, uid).await.is_err().then(|| left(object))
+    });
+    let mut remains: Vec<Remains> = join_all(deletes).await.into_iter().flatten().collect();
     // Only now: what is deleted after the Lease could be in another run's way.
     if let Some(lease) = lease.filter(|_| !namespace_goes) {
         let given_back = if made.lease { lease.discard().await } else { lease.release().await };

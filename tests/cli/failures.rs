@@ -108,7 +108,7 @@ async fn a_timeout_names_the_cause_and_the_same_command_resumes() {
 }
 
 /// Lets the connector's namespace have none of a kind of objects.
-async fn forbid(client: &Client, kind: &str) {
+pub(crate) async fn forbid(client: &Client, kind: &str) {
     let quota: ResourceQuota = serde_json::from_value(json!({
         "metadata": { "name": "none" },
         "spec": { "hard": { kind: "0" } },

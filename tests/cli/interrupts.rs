@@ -5,7 +5,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::{PATIENCE, Scene, until};
 
-async fn signal(process: u32, name: &str) {
+pub(crate) async fn signal(process: u32, name: &str) {
     let status =
         tokio::process::Command::new("kill").args([name, &process.to_string()]).status().await.unwrap();
     assert!(status.success());

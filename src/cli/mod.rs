@@ -3,6 +3,7 @@
 mod explain;
 mod global;
 mod register;
+mod takeover;
 mod workload;
 
 use clap::{Parser, Subcommand};

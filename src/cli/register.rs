@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::global::{HOW_LONG, OUTPUT, duration};
+use super::takeover::TakeoverArgs;
 use super::workload::WorkloadArgs;
 use crate::error::Error;
 use crate::registration::name::{ClusterName, check_namespace, check_role_name, parse_tags, role_name_of};
@@ -17,6 +18,8 @@ Examples:
   eksconnect register --name onprem1 --context onprem1-admin --region eu-west-1 --tag team=platform
   eksconnect register --name onprem1 --dry-run -o json
   eksconnect register --name onprem1 --no-wait      (run the same again later to finish)
+  eksconnect register --name onprem1 --renew        (the agents' state is lost)
+  eksconnect register --name onprem1 --adopt        (eksctl, the console or Helm installed the connector)
 
 Run again it changes nothing, repairs what has drifted, or continues where an earlier run ended.";
 
@@ -63,6 +66,8 @@ pub struct RegisterArgs {
     tags: Vec<String>,
     #[command(flatten)]
     workload: WorkloadArgs,
+    #[command(flatten)]
+    takeover: TakeoverArgs,
     /// Do not wait until ACTIVE
     #[arg(long, conflicts_with = "wait_timeout", help_heading = HOW_LONG)]
     no_wait: bool,
@@ -126,6 +131,7 @@ impl RegisterArgs {
             role,
             tags: parse_tags(&self.tags)?,
             workload: self.workload.workload()?,
+            takeover: self.takeover.takeover(),
             wait: (!self.no_wait).then_some(self.wait_timeout),
         })
     }

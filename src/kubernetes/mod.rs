@@ -6,6 +6,7 @@ mod client;
 mod diagnose;
 mod lease;
 mod port;
+mod replace;
 mod secrets;
 
 pub use client::{ClusterSettings, connect};

@@ -1,6 +1,8 @@
 //! The connector's objects. They differ from the official manifest where that is unsafe or wrong; docs/security.md says
 //! where and why.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
@@ -10,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::inherited::Inherited;
 use super::network_policy::network_policy;
 use super::workload::{ApiServer, Workload};
 use super::{Object, ObjectKind, ObjectRef};
@@ -25,6 +28,9 @@ pub(super) const PULL_SECRET: &str = "eks-connector-pull";
 
 /// Name of the ConfigMap with certificates that the agents trust too.
 pub(super) const PROXY_CA: &str = "eks-connector-proxy-ca";
+
+/// The annotation of the namespace that tells how the names of the state Secrets begin, where that is not the default.
+pub const STATE_PREFIX_ANNOTATION: &str = "eksconnect/state-prefix";
 
 /// Where the official manifest installs the connector.
 pub const DEFAULT_NAMESPACE: &str = "eks-connector";
@@ -46,6 +52,15 @@ pub struct Settings {
     pub api_server: ApiServer,
     /// What the user chose about the agents.
     pub workload: Workload,
+    /// What the agents keep from those that stand there.
+    pub inherited: Inherited,
+}
+
+impl Settings {
+    /// The Secret in which the replica of that ordinal keeps its state.
+    pub fn state_secret(&self, ordinal: u32) -> String {
+        state_secret(self.inherited.state_prefix(), ordinal)
+    }
 }
 
 /// The namespace, saying whose it is once that is known.
@@ -53,8 +68,11 @@ pub fn namespace(settings: &Settings, registration: Option<&RegistrationMark<'_>
     let mut namespace: Namespace = template(include_str!("../../templates/connector/namespace.yaml"));
     namespace.metadata.name = Some(settings.namespace.clone());
     let object = object(ObjectKind::Namespace, settings, &namespace);
-    match registration {
-        Some(mark) => object.with_metadata("annotations", &mark.annotations()),
+    let Some(mark) = registration else { return object };
+    let object = object.with_metadata("annotations", &mark.annotations());
+    match &settings.inherited.state_prefix {
+        // So that it is still known when the StatefulSet is lost.
+        Some(prefix) => object.with_metadata("annotations", &[(STATE_PREFIX_ANNOTATION, prefix)]),
         None => object,
     }
 }
@@ -90,7 +108,8 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
     let account: ServiceAccount = template(include_str!("../../templates/connector/service-account.yaml"));
     let mut state_role: Role = template(include_str!("../../templates/connector/state-role.yaml"));
     for rule in state_role.rules.iter_mut().flatten().filter(|rule| rule.resource_names.is_some()) {
-        rule.resource_names = Some((0..settings.workload.replicas).map(state_secret).collect());
+        rule.resource_names =
+            Some((0..settings.workload.replicas).map(|ordinal| settings.state_secret(ordinal)).collect());
     }
     let mut state_binding: RoleBinding =
         template(include_str!("../../templates/connector/state-role-binding.yaml"));
@@ -165,6 +184,13 @@ pub fn activation_secret(settings: &Settings, mark: &RegistrationMark<'_>) -> Ob
     labelled(Object { reference, body }).with_metadata("annotations", &mark.annotations())
 }
 
+/// The activation Secret once its code is used up. Agents that have their state do not start without it either.
+pub fn spent_activation_secret(settings: &Settings, mark: &RegistrationMark<'_>) -> Object {
+    let mut object = activation_secret(settings, mark);
+    object.body["data"] = json!({ "code": STANDARD.encode(spent_mark()) });
+    object
+}
+
 /// The Secret with credentials for the images' registry, without them: the adapter that may see them adds them.
 pub fn pull_secret(settings: &Settings) -> Object {
     let reference = ObjectRef::new(ObjectKind::Secret, &settings.namespace, PULL_SECRET);
@@ -184,8 +210,8 @@ pub fn spent_mark() -> &'static str {
 }
 
 /// The Secret in which the replica of that ordinal keeps its state.
-pub fn state_secret(ordinal: u32) -> String {
-    format!("eks-connector-state-{ordinal}")
+pub fn state_secret(prefix: &str, ordinal: u32) -> String {
+    format!("{prefix}-{ordinal}")
 }
 
 /// Selects the agents' pods.
@@ -243,6 +269,7 @@ mod tests {
             server_minor: 36,
             api_server: ApiServer::default(),
             workload: Workload::default(),
+            inherited: Inherited::default(),
         }
     }
 
@@ -302,7 +329,8 @@ mod tests {
         for replicas in [1, 2, 5] {
             let objects = base_objects(&with_replicas(replicas));
             let role = objects.iter().find(|object| object.reference.kind == ObjectKind::Role).unwrap();
-            let names: Vec<_> = (0..replicas).map(state_secret).collect();
+            let names: Vec<_> =
+                (0..replicas).map(|ordinal| format!("eks-connector-state-{ordinal}")).collect();
             assert_eq!(role.body["rules"][0]["resourceNames"], json!(names));
             assert_eq!(role.body["rules"][1]["verbs"], json!(["create"]));
         }

@@ -26,9 +26,10 @@ pub(super) fn text(preview: &Preview, context: &str, diff: bool) -> String {
             Step::PutAgentPolicy { role } => {
                 account.push(add(format!("policy       inline, of role {role}")));
             }
-            Step::Discard { name } => account.push(format!("  {NOTE}-{NOTE:#} registration {name}")),
+            Step::Discard { name, .. } => account.push(format!("  {NOTE}-{NOTE:#} registration {name}")),
             Step::Register(new) => account.push(add(format!("registration {} ({})", new.name, new.provider))),
-            Step::Apply(object) | Step::ApplyPullSecret(object) => {
+            Step::Replace { object, .. } => cluster.push(change(format!("{} (replaced)", object.reference))),
+            Step::Apply(object) | Step::ApplyPullSecret(object) | Step::ApplyActivationSecret(object) => {
                 let line = object.reference.to_string();
                 cluster.push(match observed.state_of(&object.reference) {
                     ObjectState::Differs => change(line),

@@ -1,7 +1,9 @@
 //! Registering: request, desired, observed, and the pure planner between them; and the use case that runs them.
 
 pub mod activation;
+mod compare;
 pub mod desired;
+pub mod installed;
 pub mod name;
 pub mod observe;
 pub mod observed;
@@ -14,7 +16,9 @@ mod remains;
 pub mod request;
 mod roles;
 mod scheduling;
+mod situation;
 pub mod step;
+pub mod takeover;
 mod undo;
 mod wait;
 mod worker;

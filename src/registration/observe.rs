@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::compare::{object_states, obsolete, superfluous};
 use super::desired::{Desired, cluster_arn};
+use super::installed::{Connector, Installed};
 use super::observed::{
-    Caller, ClusterFacts, Mark, NamespaceFacts, ObjectState, Observed, Registration, RoleSeen, Status,
-    settled,
+    ActivationSecretFacts, Caller, ClusterFacts, Mark, NamespaceFacts, Observed, Registration, RoleSeen,
+    Status,
 };
 use super::provider::{self, Traces};
 use super::request::RegisterRequest;
+use super::takeover::Foreign;
 use crate::error::{Code, Error};
-use crate::manifest::{
-    self, ApiServer, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, difference,
-};
+use crate::manifest::{self, ApiServer, ObjectKind, ObjectRef, STATE_PREFIX, STATE_PREFIX_ANNOTATION};
 use crate::ports::{Cluster, Failure, FailureKind, Identity, Nodes, Registrations, Roles, ServerVersion};
 
 /// Everything that registering talks to.
@@ -74,15 +74,16 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             failing("read the activation Secret", cluster.activation_secret(namespace)),
             failing(
                 "read the agents' state Secrets",
-                cluster.states(namespace, 0..request.workload.replicas)
+                cluster.states(namespace, STATE_PREFIX, 0..request.workload.replicas)
             ),
             failing("read the Lease of eksconnect", cluster.lease(namespace)),
+            async { Ok(cluster.connectors().await) },
         )
     };
     let (
         (caller, role, linked, registration),
         (version, uid, nodes, groups, api_server),
-        (live_namespace, live_set, activation_secret, mut states, lease),
+        (live_namespace, live_set, activation_secret, states, lease, connectors),
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
@@ -90,19 +91,27 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
     let groups = aid(groups, "API groups could not be listed", &mut unverified)?.unwrap_or_default();
     let cluster_facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
-    let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
+    let installed = live_set.as_ref().map(|set| Installed::of(set, is_ours(set)));
+    let connectors =
+        aid(connectors, "other namespaces could not be searched for a connector", &mut unverified)?;
+    let seen = (namespace_facts.as_ref(), installed.as_ref());
+    let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, seen.0, seen.1);
 
-    let ((objects, changes), obsolete, more_states, other_registration) = tokio::try_join!(
-        object_states(ports, &desired, registration.as_ref(), live_set.is_some(), namespace_facts.as_ref()),
+    let (mut objects, obsolete, states, other_registration, superfluous) = tokio::try_join!(
+        object_states(ports, &desired, registration.as_ref(), installed.as_ref(), namespace_facts.as_ref()),
         obsolete(ports, &desired),
-        // With fewer replicas than there are, a state that stays behind still proves whose the registration is.
-        failing(
-            "read the agents' state Secrets",
-            cluster.states(namespace, desired.replicas()..live_set.as_ref().map_or(0, replicas_of)),
-        ),
+        all_states(ports, &desired, states, live_set.as_ref()),
         other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
+        superfluous(ports, &desired),
     )?;
-    states.extend(more_states);
+    // One that others keep stays theirs; beside agents of ours it is in nobody's way.
+    let beside_ours = installed.as_ref().is_some_and(|installed| installed.ours);
+    let in_the_way =
+        |secret: &&ActivationSecretFacts| secret.mark.is_none() && !(beside_ours && secret.kept_by.is_some());
+    if let Some(secret) = activation_secret.as_ref().filter(in_the_way) {
+        let object = ObjectRef::new(ObjectKind::Secret, namespace, manifest::ACTIVATION_SECRET);
+        objects.foreign.push(Foreign { object, kept_by: secret.kept_by.clone() });
+    }
     let observed = Observed {
         now: Timestamp::now(),
         region: ports.region.clone(),
@@ -119,10 +128,14 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
         namespace: namespace_facts,
         activation_secret,
         states,
-        foreign_stateful_set: live_set.as_ref().is_some_and(|set| !is_ours(set)),
+        installed,
+        elsewhere: elsewhere(connectors.unwrap_or_default(), &set_ref),
+        foreign: objects.foreign,
+        fixed: objects.fixed,
+        superfluous,
         lease,
-        objects,
-        changes,
+        objects: objects.states,
+        changes: objects.changes,
         obsolete,
         unverified,
     };
@@ -151,7 +164,7 @@ pub async fn check_identity(ports: &Ports, observed: &Observed) -> Result<(), Er
         .fix("check the credentials and --context, then run the same command again"))
 }
 
-async fn failing<T>(
+pub(super) async fn failing<T>(
     attempting: impl Into<String>,
     reply: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Error> {
@@ -214,17 +227,52 @@ fn replicas_of(set: &Value) -> u32 {
     set["spec"]["replicas"].as_u64().and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0)
 }
 
-fn is_ours(live: &Value) -> bool {
+fn says_it_is_ours(live: &Value) -> bool {
     live["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "eksconnect"
+}
+
+/// Whether eksconnect made a live object: it says so, or we have applied it and somebody took the label off. Not for a
+/// namespace: of somebody else's we apply the annotations.
+pub fn is_ours(live: &Value) -> bool {
+    let mut managers = live["metadata"]["managedFields"].as_array().into_iter().flatten();
+    says_it_is_ours(live)
+        || managers.any(|entry| entry["manager"] == "eksconnect" && entry["operation"] == "Apply")
+}
+
+/// The connectors that are not the one at `here`.
+fn elsewhere(connectors: Vec<Connector>, here: &ObjectRef) -> Vec<Connector> {
+    let is_here = |it: &Connector| here.namespace.as_ref() == Some(&it.namespace) && here.name == it.name;
+    connectors.into_iter().filter(|connector| !is_here(connector)).collect()
+}
+
+/// The states of all replicas. Those read so far are of the usual names, and of as many replicas as are wanted; with
+/// fewer than there are, a state that stays behind still proves whose the registration is.
+async fn all_states(
+    ports: &Ports,
+    desired: &Desired,
+    mut states: BTreeMap<u32, String>,
+    live_set: Option<&Value>,
+) -> Result<BTreeMap<u32, String>, Error> {
+    let prefix = desired.settings.inherited.state_prefix();
+    let mut first = desired.replicas();
+    if prefix != STATE_PREFIX {
+        states.clear();
+        first = 0;
+    }
+    let last = desired.replicas().max(live_set.map_or(0, replicas_of));
+    let more = ports.cluster.states(&desired.settings.namespace, prefix, first..last);
+    states.extend(failing("read the agents' state Secrets", more).await?);
+    Ok(states)
 }
 
 fn namespace_facts(live: &Value) -> NamespaceFacts {
     let metadata = &live["metadata"];
     NamespaceFacts {
         terminating: metadata.get("deletionTimestamp").is_some(),
-        ours: is_ours(live),
+        ours: says_it_is_ours(live),
         enforced: metadata["labels"]["pod-security.kubernetes.io/enforce"].as_str().map(str::to_owned),
         mark: mark_of(metadata),
+        state_prefix: metadata["annotations"][STATE_PREFIX_ANNOTATION].as_str().map(str::to_owned),
     }
 }
 
@@ -235,99 +283,6 @@ pub fn mark_of(metadata: &Value) -> Option<Mark> {
         cluster_arn: annotation("eksconnect/cluster-arn")?,
         activation_id: annotation("eksconnect/activation-id")?,
     })
-}
-
-/// What would change in objects that differ.
-type Changes = BTreeMap<ObjectRef, Vec<FieldChange>>;
-
-/// Compares what is with what would be after applying. Without a registration nothing is known of the objects that name
-/// the activation but whether the agents exist.
-async fn object_states(
-    ports: &Ports,
-    desired: &Desired,
-    registration: Option<&Registration>,
-    set_exists: bool,
-    namespace: Option<&NamespaceFacts>,
-) -> Result<(BTreeMap<ObjectRef, ObjectState>, Changes), Error> {
-    let mut states = BTreeMap::new();
-    if namespace.is_some_and(|namespace| namespace.terminating) {
-        // Nothing can be tried in a namespace that goes.
-        return Ok((states, Changes::new()));
-    }
-    let mut objects = desired.base_objects();
-    match registration.and_then(|registration| Some((registration, registration.activation_id.as_deref()?))) {
-        Some((registration, id)) => {
-            let created = registration.created_at.unwrap_or(Timestamp::UNIX_EPOCH);
-            let mark = RegistrationMark::new(&registration.arn, id, created);
-            objects.push(desired.namespace(Some(&mark)));
-            objects.push(desired.stateful_set(id));
-        }
-        None if set_exists => {
-            let set =
-                ObjectRef::new(ObjectKind::StatefulSet, &desired.settings.namespace, manifest::STATEFUL_SET);
-            states.insert(set, ObjectState::Differs);
-        }
-        None => {}
-    }
-    if namespace.is_none() {
-        // What would be in it is absent, and the server would wait a little for the namespace to appear.
-        objects.retain(|object| object.reference.kind.is_cluster_scoped());
-    }
-    let (seen, pull_secret) = tokio::try_join!(
-        try_join_all(objects.iter().map(|object| object_state(ports, object))),
-        pull_secret_state(ports, desired),
-    )?;
-    states.extend(pull_secret);
-    let mut changes = Changes::new();
-    for (object, (state, changed)) in objects.into_iter().zip(seen) {
-        if state == ObjectState::Differs {
-            changes.insert(object.reference.clone(), changed);
-        }
-        states.insert(object.reference, state);
-    }
-    Ok((states, changes))
-}
-
-/// The objects of ours that are no longer wanted.
-async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, String)>, Error> {
-    let unwanted = desired.unwanted();
-    let live = try_join_all(unwanted.iter().map(|object| async move {
-        let live = match object.kind {
-            ObjectKind::Secret => ports.cluster.secret_metadata(object),
-            _ => ports.cluster.read(object),
-        };
-        failing(format!("read {object}"), live).await
-    }))
-    .await?;
-    let ours = unwanted.into_iter().zip(live).filter_map(|(object, live)| {
-        let live = live.filter(is_ours)?;
-        Some((object, live["metadata"]["uid"].as_str()?.to_owned()))
-    });
-    Ok(ours.collect())
-}
-
-async fn pull_secret_state(
-    ports: &Ports,
-    desired: &Desired,
-) -> Result<Option<(ObjectRef, ObjectState)>, Error> {
-    let (Some(object), Some(secret)) = (desired.pull_secret(), &desired.settings.workload.pull_secret) else {
-        return Ok(None);
-    };
-    let attempting = format!("compare {}", object.reference);
-    let state = failing(attempting, ports.cluster.pull_secret_state(&object, secret)).await?;
-    Ok(Some((object.reference, state)))
-}
-
-async fn object_state(ports: &Ports, object: &Object) -> Result<(ObjectState, Vec<FieldChange>), Error> {
-    let (live, applied) = tokio::try_join!(
-        failing(format!("read {}", object.reference), ports.cluster.read(&object.reference)),
-        failing(format!("check {} by a dry run", object.reference), ports.cluster.dry_run(object)),
-    )?;
-    let changed = match (&live, &applied) {
-        (Some(live), Some(applied)) => difference(&settled(live.clone()), &settled(applied.clone())),
-        _ => Vec::new(),
-    };
-    Ok((ObjectState::of(live, applied), changed))
 }
 
 /// The registration that the namespace names, if that is not the requested one and it still exists.

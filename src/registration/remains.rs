@@ -1,6 +1,7 @@
 //! What a failed run leaves behind, each with the command that removes it.
 
 use super::observed::{ObjectState, Observed, Status};
+use super::proof::prove;
 use super::request::{ROLE_POLICY_NAME, RegisterRequest};
 use super::step::{SERVICE_LINKED_ROLE, Step};
 use super::undo::Made;
@@ -54,6 +55,13 @@ impl History {
 
     /// Adds to an error what is left behind.
     pub(super) fn list_remains(mut self, mut error: Error, request: &RegisterRequest, region: &str) -> Error {
+        if self.did(|step| matches!(step, Step::Discard { .. }))
+            && !self.did(|step| matches!(step, Step::Register(_)))
+        {
+            let name = &request.name;
+            error =
+                error.fact("also", format!("the registration {name} was removed, and is not made anew yet"));
+        }
         error.remains.extend(self.registration(&error, request, region));
         error.remains.extend(self.objects(&error));
         error.remains.append(&mut self.not_undone);
@@ -64,7 +72,9 @@ impl History {
     fn registration(&self, error: &Error, request: &RegisterRequest, region: &str) -> Option<Remains> {
         let name = &request.name;
         let unfinished = |before: &Observed| {
-            before.registration.as_ref().is_some_and(|registration| registration.status != Status::Active)
+            before.registration.as_ref().is_some_and(|registration| {
+                registration.status != Status::Active && prove(registration, before).is_proven()
+            })
         };
         let existed = self.before.as_ref().is_some_and(unfinished)
             && error.kind != Kind::Refused
@@ -114,7 +124,9 @@ impl History {
     fn perhaps_made(&self) -> impl Iterator<Item = &ObjectRef> {
         let before = self.before.as_ref();
         let applied = self.in_flight.iter().filter_map(|step| match step {
-            Step::Apply(object) | Step::ApplyPullSecret(object) => Some(&object.reference),
+            Step::Apply(object) | Step::ApplyPullSecret(object) | Step::ApplyActivationSecret(object) => {
+                Some(&object.reference)
+            }
             _ => None,
         });
         applied.filter(move |object| {

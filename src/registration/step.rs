@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::observed::Intent;
+use super::observed::{Intent, Status};
 use super::provider::Provider;
 use crate::manifest::{Object, ObjectRef};
 
@@ -25,7 +25,16 @@ pub enum Step {
     Apply(Object),
     /// Apply the Secret with the credentials for the images' registry; the object is that Secret without them.
     ApplyPullSecret(Object),
-    /// Delete an object of ours that is no longer wanted.
+    /// Apply the activation Secret without touching a code in it.
+    ApplyActivationSecret(Object),
+    /// Replace an object of another owner whole, as it was seen.
+    Replace {
+        /// What it becomes.
+        object: Object,
+        /// The version that was seen.
+        seen: String,
+    },
+    /// Delete an object that is no longer wanted, or cannot be changed.
     Remove {
         /// Which.
         object: ObjectRef,
@@ -41,10 +50,14 @@ pub enum Step {
         /// What this run is going to do.
         intent: Intent,
     },
-    /// Deregister a registration of this cluster that can never become ACTIVE.
+    /// Deregister a registration whose name is needed, as it was seen.
     Discard {
         /// Its name.
         name: String,
+        /// The status that was seen.
+        status: Status,
+        /// The activation that was seen.
+        activation_id: Option<String>,
     },
     /// Register, and keep the activation in the cluster at once.
     Register(NewRegistration),
@@ -131,6 +144,8 @@ impl Step {
             Self::Discard { .. } | Self::Register(_) => Some(Topic::Registration),
             Self::Apply(_)
             | Self::ApplyPullSecret(_)
+            | Self::ApplyActivationSecret(_)
+            | Self::Replace { .. }
             | Self::Remove { .. }
             | Self::ApplyOnceRegistered(_) => Some(Topic::Objects),
             Self::AwaitActive { .. } => Some(Topic::Agent),
@@ -144,10 +159,13 @@ impl Step {
             Self::CreateServiceLinkedRole => format!("create role {SERVICE_LINKED_ROLE}"),
             Self::CreateAgentRole { name } => format!("create role {name}"),
             Self::PutAgentPolicy { role } => format!("put inline policy of role {role}"),
-            Self::Apply(object) | Self::ApplyPullSecret(object) => format!("apply {}", object.reference),
+            Self::Apply(object) | Self::ApplyPullSecret(object) | Self::ApplyActivationSecret(object) => {
+                format!("apply {}", object.reference)
+            }
+            Self::Replace { object, .. } => format!("replace {}", object.reference),
             Self::Remove { object, .. } => format!("delete {object}"),
             Self::HoldLease { namespace, .. } => format!("hold Lease {namespace}/eksconnect"),
-            Self::Discard { name } => format!("deregister {name}"),
+            Self::Discard { name, .. } => format!("deregister {name}"),
             Self::Register(new) => format!("register {}", new.name),
             Self::ApplyOnceRegistered(OnceRegistered::Namespace) => "annotate the namespace".to_owned(),
             Self::ApplyOnceRegistered(OnceRegistered::StatefulSet) => {
@@ -166,7 +184,10 @@ impl Step {
     /// The object that it applies or deletes, if that is known.
     pub fn object(&self) -> Option<&ObjectRef> {
         match self {
-            Self::Apply(object) | Self::ApplyPullSecret(object) => Some(&object.reference),
+            Self::Apply(object)
+            | Self::ApplyPullSecret(object)
+            | Self::ApplyActivationSecret(object)
+            | Self::Replace { object, .. } => Some(&object.reference),
             Self::Remove { object, .. } => Some(object),
             Self::CreateServiceLinkedRole
             | Self::CreateAgentRole { .. }

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use super::desired::Desired;
 use super::observe::Ports;
-use super::observed::{ActivationSecretFacts, Intent};
+use super::observed::{ActivationSecretFacts, Intent, Registration, Status};
+use super::proof::prove;
 use super::register::Preview;
 use super::step::{OnceRegistered, Step};
 use super::undo::Made;
@@ -76,6 +77,14 @@ impl Worker<Step> for RegisterWorker {
                 Step::PutAgentPolicy { role } => self.put_agent_policy(&role).await,
                 Step::Apply(object) => self.apply(&object).await,
                 Step::ApplyPullSecret(object) => self.apply_pull_secret(&object).await,
+                Step::ApplyActivationSecret(object) => {
+                    self.applied(&object, self.ports.cluster.mark_activation(&object).await)
+                }
+                Step::Replace { object, seen } => {
+                    let answer = self.ports.cluster.replace(&object, &seen).await;
+                    answer.map_err(|failure| stale_or(failure, &format!("replace {}", object.reference)))?;
+                    Ok(Done::new("taken over"))
+                }
                 Step::Remove { object, uid } => {
                     let answer = self.ports.cluster.delete(&object, &uid).await;
                     answer.map_err(|failure| stale_or(failure, &format!("delete {object}")))?;
@@ -92,10 +101,8 @@ impl Worker<Step> for RegisterWorker {
                     drop(self.context.lease.set(lease));
                     Ok(Done::new("held"))
                 }
-                Step::Discard { name } => {
-                    let answer = self.ports.registrations.deregister(&name).await;
-                    answer.map_err(|failure| stale_or(failure, &format!("deregister {name}")))?;
-                    Ok(Done::new("removed"))
+                Step::Discard { name, status, activation_id } => {
+                    self.discard(&name, &status, activation_id.as_ref()).await
                 }
                 Step::Register(new) => self.register(new, &progress).await,
                 Step::ApplyOnceRegistered(which) => self.apply_once_registered(which).await,
@@ -116,7 +123,9 @@ impl RegisterWorker {
     pub(super) fn new(ports: Ports, seen: &Preview, made: Made, limit: Duration, stop: Stop) -> Self {
         let observed = &seen.observed;
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
-        let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
+        let is_ours = |registration: &Registration| prove(registration, observed).is_proven();
+        let code_in_cluster =
+            AtomicBool::new(has_code || observed.registration.as_ref().is_some_and(is_ours));
         let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
         let service_linked_role_is_missing = observed.service_linked_role == Some(false);
         Self { ports, desired: seen.desired.clone(), limit, stop, service_linked_role_is_missing, context }
@@ -136,6 +145,30 @@ impl RegisterWorker {
                 Err(failure.into_error("create the service-linked role of the EKS Connector").into())
             }
         }
+    }
+
+    /// Deregisters what the plan saw, and nothing that came in its place: the name is all that the call takes.
+    async fn discard(
+        &self,
+        name: &str,
+        status: &Status,
+        activation_id: Option<&String>,
+    ) -> Result<Done, StepFailure> {
+        let now = self.ports.registrations.registration(name).await;
+        let now = now.map_err(|failure| failure.into_error(&format!("read the registration {name}")))?;
+        match now {
+            None => return Ok(Done::unchanged("gone already")),
+            Some(now) if now.status == *status && now.activation_id.as_ref() == activation_id => {}
+            Some(now) => {
+                return Err(StepFailure::Stale(format!(
+                    "the registration {name} is another one than a moment ago, or {} by now",
+                    now.status
+                )));
+            }
+        }
+        let answer = self.ports.registrations.deregister(name).await;
+        answer.map_err(|failure| stale_or(failure, &format!("deregister {name}")))?;
+        Ok(Done::new("removed"))
     }
 
     async fn create_agent_role(&self, name: &str) -> Result<Done, StepFailure> {
@@ -186,7 +219,7 @@ impl RegisterWorker {
                 let mark = RegistrationMark::new(&known.arn, &known.activation_id, known.created_at);
                 self.desired.namespace(Some(&mark))
             }
-            OnceRegistered::StatefulSet => self.desired.stateful_set(&known.activation_id),
+            OnceRegistered::StatefulSet => self.desired.stateful_set_anew(&known.activation_id),
         };
         self.apply(&object).await
     }
@@ -200,7 +233,7 @@ impl RegisterWorker {
         let settings = &self.desired.settings;
         let replicas = self.desired.replicas();
         let (states, secret) = tokio::join!(
-            self.ports.cluster.states(&settings.namespace, 0..replicas),
+            self.ports.cluster.states(&settings.namespace, settings.inherited.state_prefix(), 0..replicas),
             self.ports.cluster.activation_secret(&settings.namespace),
         );
         let states = states.map_err(|failure| failure.into_error("read the agents' state Secrets"))?;

@@ -21,9 +21,10 @@ const RULES: [(&str, &[&str]); 12] = [
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 15] = [
+const PURE: [&str; 18] = [
     "registration/activation.rs",
     "registration/desired.rs",
+    "registration/installed.rs",
     "registration/name.rs",
     "registration/observed.rs",
     "registration/planner.rs",
@@ -33,7 +34,9 @@ const PURE: [&str; 15] = [
     "registration/request.rs",
     "registration/roles.rs",
     "registration/scheduling.rs",
+    "registration/situation.rs",
     "registration/step.rs",
+    "registration/takeover.rs",
     "registration/remains.rs",
     "manifest/",
     "plan/mod.rs",

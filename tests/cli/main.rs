@@ -20,3 +20,4 @@ mod options;
 mod output;
 mod register;
 mod support;
+mod takeover;

@@ -86,6 +86,12 @@ impl Error {
         self
     }
 
+    /// Adds the call that failed, in the words of IAM or RBAC.
+    #[must_use]
+    pub fn call(self, operation: &str) -> Self {
+        self.fact("call", operation)
+    }
+
     /// Adds why it failed.
     #[must_use]
     pub fn cause(self, text: impl Into<String>) -> Self {

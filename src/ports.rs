@@ -1,7 +1,7 @@
 //! What the engine needs from AWS and from the cluster, as verbs of the domain. The adapters (`aws/`, `kubernetes/`)
 //! implement them; SDK and kube types stop there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use crate::registration::observed::{
     ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, ObjectState, Registration, Role,
 };
 use crate::registration::provider::Provider;
+use crate::registration::request::RoleDesign;
+use crate::registration::rights::Right;
+use crate::registration::role_drift::RoleChange;
 
 /// What a port answers.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, Failure>>;
@@ -123,7 +126,10 @@ pub trait Roles: Send + Sync {
     /// Whether the service-linked role exists (`iam:GetRole`).
     fn service_linked_role(&self) -> Reply<'_, bool>;
     /// Makes the agent role; returns its ARN (`iam:CreateRole`, with our tag where `iam:TagRole` allows it).
-    fn create_agent_role<'a>(&'a self, name: &'a str) -> Reply<'a, String>;
+    fn create_agent_role<'a>(&'a self, design: &'a RoleDesign) -> Reply<'a, String>;
+    /// Changes something else of the agent role (`iam:UpdateAssumeRolePolicy`, `iam:PutRolePermissionsBoundary`,
+    /// `iam:TagRole`).
+    fn change_agent_role<'a>(&'a self, role: &'a str, change: &'a RoleChange) -> Reply<'a, ()>;
     /// Writes the agent role's inline policy (`iam:PutRolePolicy`).
     fn put_agent_policy<'a>(&'a self, role: &'a str) -> Reply<'a, ()>;
     /// Makes the service-linked role (`iam:CreateServiceLinkedRole`); one that exists by now is as good.
@@ -134,10 +140,19 @@ pub trait Roles: Send + Sync {
 pub trait Registrations: Send + Sync {
     /// The registration of that name (`eks:DescribeCluster`).
     fn registration<'a>(&'a self, name: &'a str) -> Reply<'a, Option<Registration>>;
+    /// How many connected clusters there are, in one round trip (`eks:ListClusters`): at least so many where there are
+    /// very many, `None` where that cannot be told.
+    fn count(&self) -> Reply<'_, Option<usize>>;
     /// Registers, once: no retry of any kind (`eks:RegisterCluster`).
     fn register<'a>(&'a self, call: &'a RegisterCall) -> Reply<'a, Registered>;
     /// Deregisters; one that is gone already is as good (`eks:DeregisterCluster`).
     fn deregister<'a>(&'a self, name: &'a str) -> Reply<'a, ()>;
+}
+
+/// Service Quotas.
+pub trait Quotas: Send + Sync {
+    /// How many clusters may be registered in this Region (`servicequotas:GetServiceQuota`); `None` if it does not say.
+    fn registered_clusters(&self) -> Reply<'_, Option<usize>>;
 }
 
 /// What the server tells about itself.
@@ -154,6 +169,8 @@ pub struct ServerVersion {
 pub struct Applied {
     /// Whether it did not exist before.
     pub created: bool,
+    /// Whether an earlier attempt got no answer, or none that could be understood: that one may have made it.
+    pub repeated: bool,
     /// Its UID.
     pub uid: String,
 }
@@ -184,6 +201,8 @@ pub trait Cluster: Send + Sync {
     fn api_groups(&self) -> Reply<'_, Vec<String>>;
     /// Where pods reach the API server (the Service `kubernetes`).
     fn api_server(&self) -> Reply<'_, ApiServer>;
+    /// Those of the rights that the caller does not have (SelfSubjectAccessReview, one for each).
+    fn denied<'a>(&'a self, rights: &'a [Right]) -> Reply<'a, BTreeSet<Right>>;
     /// A live object. Not for Secrets.
     fn read<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>>;
     /// What the object would be after applying it; `None` if its namespace does not exist.

@@ -126,6 +126,7 @@ async fn run_register(
         identity: Arc::new(aws::Sts::new(&aws)),
         roles: Arc::new(aws::Iam::new(&aws)),
         registrations: Arc::new(aws::Eks::new(&aws)),
+        quotas: Arc::new(aws::ServiceQuotas::new(&aws)),
         region: aws.region.clone(),
         cluster: Arc::new(kubernetes::KubernetesCluster::new(cluster)),
     };

@@ -8,12 +8,15 @@ mod delay;
 mod demo;
 mod environment;
 mod progress;
+mod proxy;
 mod running;
+mod socket;
 mod workspace;
 
 pub mod aws;
 pub mod cli;
 pub mod controlplane;
+pub mod matrix;
 pub mod node;
 pub mod pool;
 pub mod python;

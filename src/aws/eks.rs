@@ -43,6 +43,23 @@ impl Registrations for Eks {
         })
     }
 
+    fn count(&self) -> Reply<'_, Option<usize>> {
+        Box::pin(async {
+            const OPERATION: &str = "eks:ListClusters";
+            asking(OPERATION, "(connected ones)");
+            // It only helps: trying again would be waiting.
+            let once = || aws_sdk_eks::Config::builder().retry_config(RetryConfig::disabled());
+            // Without `include` connected clusters are left out, so that the difference is what is wanted.
+            let all = self.client.list_clusters().include("all").customize().config_override(once()).send();
+            let own = self.client.list_clusters().customize().config_override(once()).send();
+            let (all, own) = tokio::try_join!(all, own).map_err(|error| failure(OPERATION, &error))?;
+            if own.next_token().is_some() {
+                return Ok(None);
+            }
+            Ok(Some(all.clusters().iter().filter(|name| !own.clusters().contains(name)).count()))
+        })
+    }
+
     fn register<'a>(&'a self, call: &'a RegisterCall) -> Reply<'a, Registered> {
         Box::pin(async move {
             const OPERATION: &str = "eks:RegisterCluster";

@@ -1,5 +1,7 @@
 //! AWS IAM: the agent role and the service-linked role.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
@@ -9,7 +11,8 @@ use super::failure::{asking, failure};
 use crate::manifest::{AGENT_PERMISSIONS, AGENT_TRUST};
 use crate::ports::{Failure, FailureKind, Reply, Roles, Side};
 use crate::registration::observed::{Permissions, Role};
-use crate::registration::request::{MANAGED_TAG, ROLE_POLICY_NAME};
+use crate::registration::request::{MANAGED_TAG, ROLE_POLICY_NAME, RoleDesign};
+use crate::registration::role_drift::RoleChange;
 use crate::registration::step::SERVICE_LINKED_ROLE;
 
 /// The service that the service-linked role is for (EKS user guide, "Using roles to connect a Kubernetes cluster").
@@ -38,17 +41,22 @@ impl Iam {
         }
     }
 
-    async fn create(&self, name: &str, tagged: bool) -> Result<String, Failure> {
+    async fn create(&self, design: &RoleDesign, tagged: bool) -> Result<String, Failure> {
         const OPERATION: &str = "iam:CreateRole";
-        asking(OPERATION, name);
+        asking(OPERATION, &design.name);
         let mut call = self
             .client
             .create_role()
-            .role_name(name)
+            .role_name(&design.name)
+            .set_path(design.path.clone())
+            .set_permissions_boundary(design.boundary.clone())
             .assume_role_policy_document(AGENT_TRUST)
             .description("Lets the agent of the EKS Connector reach AWS Systems Manager");
         if tagged {
-            call = call.tags(tag()?);
+            call = call.tags(tag(OPERATION, MANAGED_TAG, "true")?);
+        }
+        for (key, value) in &design.tags {
+            call = call.tags(tag(OPERATION, key, value)?);
         }
         let answer = call.send().await.map_err(|error| failure(OPERATION, &error))?;
         let role = answer.role.ok_or_else(|| malformed(OPERATION))?;
@@ -67,12 +75,15 @@ impl Roles for Iam {
                 Ok(answer) => answer.role.ok_or_else(|| malformed("iam:GetRole"))?,
                 Err(error) => return absent(failure("iam:GetRole", &error)),
             };
-            let ours = role.tags.iter().flatten().any(|tag| tag.key == MANAGED_TAG && tag.value == "true");
+            let tags: BTreeMap<String, String> =
+                role.tags.into_iter().flatten().map(|tag| (tag.key, tag.value)).collect();
             Ok(Some(Role {
                 arn: role.arn,
                 trust: role.assume_role_policy_document.as_deref().map(decode).unwrap_or_default(),
                 permissions: permissions?,
-                ours,
+                ours: tags.get(MANAGED_TAG).is_some_and(|value| value == "true"),
+                boundary: role.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn),
+                tags,
             }))
         })
     }
@@ -87,14 +98,17 @@ impl Roles for Iam {
         })
     }
 
-    fn create_agent_role<'a>(&'a self, name: &'a str) -> Reply<'a, String> {
+    fn create_agent_role<'a>(&'a self, design: &'a RoleDesign) -> Reply<'a, String> {
         Box::pin(async move {
-            match self.create(name, true).await {
-                // The tag is an aid: without it the role is made all the same, and later runs do not repair it.
+            match self.create(design, true).await {
+                // Our tag is an aid: without it the role is made all the same, and later runs do not repair it. The
+                // user's are wanted.
                 Err(failure)
-                    if failure.kind == FailureKind::Denied && failure.message.contains("iam:TagRole") =>
+                    if failure.kind == FailureKind::Denied
+                        && failure.message.contains("iam:TagRole")
+                        && design.tags.is_empty() =>
                 {
-                    self.create(name, false).await
+                    self.create(design, false).await
                 }
                 answer => answer,
             }
@@ -116,6 +130,37 @@ impl Roles for Iam {
         })
     }
 
+    fn change_agent_role<'a>(&'a self, role: &'a str, change: &'a RoleChange) -> Reply<'a, ()> {
+        Box::pin(async move {
+            match change {
+                RoleChange::Trust(document) => {
+                    asking("iam:UpdateAssumeRolePolicy", role);
+                    let call =
+                        self.client.update_assume_role_policy().role_name(role).policy_document(document);
+                    call.send().await.map(drop).map_err(|error| failure("iam:UpdateAssumeRolePolicy", &error))
+                }
+                RoleChange::Boundary(arn) => {
+                    asking("iam:PutRolePermissionsBoundary", role);
+                    let call =
+                        self.client.put_role_permissions_boundary().role_name(role).permissions_boundary(arn);
+                    call.send()
+                        .await
+                        .map(drop)
+                        .map_err(|error| failure("iam:PutRolePermissionsBoundary", &error))
+                }
+                RoleChange::Tags(tags) => {
+                    const OPERATION: &str = "iam:TagRole";
+                    asking(OPERATION, role);
+                    let mut call = self.client.tag_role().role_name(role);
+                    for (key, value) in tags {
+                        call = call.tags(tag(OPERATION, key, value)?);
+                    }
+                    call.send().await.map(drop).map_err(|error| failure(OPERATION, &error))
+                }
+            }
+        })
+    }
+
     fn create_service_linked_role(&self) -> Reply<'_, ()> {
         Box::pin(async {
             asking("iam:CreateServiceLinkedRole", SERVICE);
@@ -130,11 +175,11 @@ impl Roles for Iam {
     }
 }
 
-fn tag() -> Result<Tag, Failure> {
-    Tag::builder().key(MANAGED_TAG).value("true").build().map_err(|error| Failure {
+fn tag(operation: &str, key: &str, value: &str) -> Result<Tag, Failure> {
+    Tag::builder().key(key).value(value).build().map_err(|error| Failure {
         side: Side::Aws,
         kind: FailureKind::Rejected,
-        operation: "iam:CreateRole".to_owned(),
+        operation: operation.to_owned(),
         message: error.to_string(),
     })
 }

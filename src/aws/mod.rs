@@ -4,9 +4,11 @@ mod config;
 mod eks;
 mod failure;
 mod iam;
+mod quotas;
 mod sts;
 
 pub use config::{AwsSettings, connect};
 pub use eks::Eks;
 pub use iam::Iam;
+pub use quotas::ServiceQuotas;
 pub use sts::Sts;

@@ -3,6 +3,7 @@
 mod explain;
 mod global;
 mod register;
+mod role;
 mod takeover;
 mod workload;
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::global::{HOW_LONG, OUTPUT, duration};
+use super::role::RoleArgs;
 use super::takeover::TakeoverArgs;
 use super::workload::WorkloadArgs;
 use crate::error::Error;
-use crate::registration::name::{ClusterName, check_namespace, check_role_name, parse_tags, role_name_of};
+use crate::registration::name::{ClusterName, check_namespace, parse_tags};
 use crate::registration::provider::Provider;
-use crate::registration::request::{DEFAULT_ROLE_NAME, RegisterRequest, RoleChoice};
+use crate::registration::request::RegisterRequest;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,21 +50,11 @@ pub struct RegisterArgs {
         help_heading = WHAT
     )]
     provider: ProviderChoice,
-    /// Name of the agent role; made if it is missing
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = DEFAULT_ROLE_NAME,
-        conflicts_with = "role_arn",
-        help_heading = WHAT
-    )]
-    role_name: String,
-    /// ARN of an agent role that others manage; used as it is
-    #[arg(long, value_name = "ARN", help_heading = WHAT)]
-    role_arn: Option<String>,
     /// Tag of the registration (repeatable)
     #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = WHAT)]
     tags: Vec<String>,
+    #[command(flatten)]
+    role: RoleArgs,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
@@ -114,13 +105,7 @@ impl RegisterArgs {
     /// What is wrong with it, in the first option that is wrong.
     pub fn request(&self) -> Result<RegisterRequest, Error> {
         check_namespace(&self.namespace)?;
-        let role = match &self.role_arn {
-            Some(arn) => RoleChoice::Given { arn: arn.clone(), name: role_name_of(arn)? },
-            None => {
-                check_role_name(&self.role_name)?;
-                RoleChoice::Named(self.role_name.clone())
-            }
-        };
+        let role = self.role.role()?;
         Ok(RegisterRequest {
             name: ClusterName::parse(&self.name)?,
             namespace: self.namespace.clone(),

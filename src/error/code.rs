@@ -77,6 +77,8 @@ codes! {
     INVALID_PROXY = "0111";
     /// A question was not agreed to, or there was nobody to ask.
     NOT_AGREED = "0112";
+    /// A path or a permissions boundary of a role is malformed or not usable here.
+    INVALID_ROLE_OPTION = "0113";
 
     /// No Region is configured.
     NO_REGION = "0201";
@@ -123,6 +125,8 @@ codes! {
     OBJECT_REJECTED = "0310";
     /// The API server's certificate cannot be verified.
     CLUSTER_CERTIFICATE = "0311";
+    /// Rights in the cluster are missing.
+    RIGHTS_MISSING = "0312";
 
     /// EKS did not accept the agent role within the bound.
     ROLE_NOT_ACCEPTED = "0401";

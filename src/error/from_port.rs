@@ -7,7 +7,7 @@ impl Failure {
     /// The error for a user who was `attempting` something: `read the registration onprem1`.
     pub fn into_error(self, attempting: &str) -> Error {
         let code = code(self.side, self.kind, &self.operation);
-        let error = Error::failed(code, format!("could not {attempting}"));
+        let error = Error::failed(code, format!("could not {attempting}")).call(&self.operation);
         let error = match self.kind {
             FailureKind::Denied => error.cause(self.message.clone()).fix(match self.side {
                 Side::Aws => {

@@ -32,17 +32,22 @@ struct Known {
 
 impl Connected {
     pub(super) fn agent_states(&self, namespace: &str) -> BoxStream<'static, Result<AgentState, Failure>> {
+        let failing = |resource: &'static str| {
+            let namespace = namespace.to_owned();
+            move |error| failure(&error, &format!("{resource} in namespace {namespace}"))
+        };
         let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
         let sets = Api::<StatefulSet>::namespaced(self.client.clone(), namespace);
         let of_pods = watcher(pods, watcher::Config::default().labels(agent_selector()))
             .default_backoff()
-            .map_ok(|event| Seen::Pod(Box::new(event)));
+            .map_ok(|event| Seen::Pod(Box::new(event)))
+            .map_err(failing("pods"));
         let of_set =
             watcher(sets, watcher::Config::default().fields(&format!("metadata.name={STATEFUL_SET}")))
                 .default_backoff()
-                .map_ok(|event| Seen::Set(Box::new(event)));
+                .map_ok(|event| Seen::Set(Box::new(event)))
+                .map_err(failing("statefulsets.apps"));
         stream::select(of_pods.boxed(), of_set.boxed())
-            .map_err(|error| failure(&error))
             .scan(Known::default(), |known, seen| {
                 let state = seen.map(|seen| {
                     known.take(seen);
@@ -156,13 +161,11 @@ fn trouble(pod: &Pod) -> Option<String> {
     })
 }
 
-fn failure(error: &watcher::Error) -> Failure {
-    let of = |kind, message| Failure {
-        side: Side::Cluster,
-        kind,
-        operation: "watch the agents' pods".to_owned(),
-        message,
-    };
+fn failure(error: &watcher::Error, what: &str) -> Failure {
+    // A watch begins with a list.
+    let verb = if matches!(error, watcher::Error::InitialListFailed(_)) { "list" } else { "watch" };
+    let of =
+        |kind, message| Failure { side: Side::Cluster, kind, operation: format!("{verb} {what}"), message };
     let status = match error {
         watcher::Error::WatchError(status) => Some(status),
         watcher::Error::InitialListFailed(kube::Error::Api(status))

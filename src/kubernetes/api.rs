@@ -1,6 +1,7 @@
 //! One request to the API server, with a deadline and a few retries; and what its answers mean. Every call but the
 //! watches goes through here.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -14,8 +15,11 @@ use crate::error::words;
 use crate::manifest::ObjectRef;
 use crate::ports::{Failure, FailureKind, Side};
 
-/// Retries of a request that the server turned away or that got no answer. Safe: every write is idempotent.
+/// Retries of a request that the server turned away, that got no answer, or half of one. Safe: every write is idempotent.
 const RETRIES: usize = 3;
+
+/// Of an answer that cannot be read nothing is said but that: it may be a Secret.
+const NOT_JSON: &str = "the API server's answer is not JSON";
 
 /// The body of a request. No `Debug`: it may hold an activation code.
 #[derive(Clone)]
@@ -47,6 +51,8 @@ impl Content {
 pub(super) struct Answer {
     /// 2xx.
     pub(super) status: StatusCode,
+    /// Whether an earlier attempt failed: it may have had its effect all the same.
+    pub(super) repeated: bool,
     bytes: Vec<u8>,
     operation: String,
 }
@@ -58,8 +64,7 @@ impl Answer {
             side: Side::Cluster,
             kind: FailureKind::Malformed,
             operation: self.operation.clone(),
-            // Not the body: it may be a Secret.
-            message: "the API server's answer is not JSON".to_owned(),
+            message: NOT_JSON.to_owned(),
         })
     }
 
@@ -81,7 +86,12 @@ impl Connected {
         path: &str,
         content: Option<Content>,
     ) -> Result<Answer, Failure> {
-        let attempt = || self.attempt(operation, &method, path, content.as_ref());
+        let attempts = AtomicUsize::new(0);
+        let attempt = async || {
+            let before = attempts.fetch_add(1, Ordering::Relaxed);
+            let answer = self.attempt(operation, &method, path, content.as_ref()).await?;
+            Ok(Answer { repeated: before > 0, ..answer })
+        };
         let backoff = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(2))
@@ -90,7 +100,10 @@ impl Connected {
         attempt
             .retry(backoff)
             .when(|failure: &Failure| {
-                matches!(failure.kind, FailureKind::Unavailable | FailureKind::Unreachable)
+                matches!(
+                    failure.kind,
+                    FailureKind::Unavailable | FailureKind::Unreachable | FailureKind::Malformed
+                )
             })
             .notify(|failure, delay| {
                 tracing::debug!("{operation}: {failure}; trying again in {} ms", delay.as_millis());
@@ -140,10 +153,11 @@ impl Connected {
         let exchange = async {
             let response = self.client.send(request).await.map_err(|error| transport(&error))?;
             let status = response.status();
+            let media_type = response.headers().get(header::CONTENT_TYPE).cloned();
             let body = response.into_body().collect().await.map_err(|error| transport(&error))?;
-            Ok::<_, (FailureKind, String)>((status, body.to_bytes().to_vec()))
+            Ok::<_, (FailureKind, String)>((status, media_type, body.to_bytes().to_vec()))
         };
-        let (status, bytes) = match tokio::time::timeout(self.attempt_timeout, exchange).await {
+        let (status, media_type, bytes) = match tokio::time::timeout(self.attempt_timeout, exchange).await {
             Ok(Ok(answer)) => answer,
             Ok(Err((kind, message))) => return Err(failed(kind, message)),
             Err(_) => {
@@ -155,7 +169,12 @@ impl Connected {
             }
         };
         if status.is_success() {
-            return Ok(Answer { status, bytes, operation: operation.to_owned() });
+            // What says that it is JSON and is not lost its end on the way.
+            let is_json = media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+            if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
+                return Err(failed(FailureKind::Malformed, NOT_JSON.to_owned()));
+            }
+            return Ok(Answer { status, repeated: false, bytes, operation: operation.to_owned() });
         }
         let (kind, message) = refusal(status, &bytes);
         Err(failed(kind, message))

@@ -13,11 +13,10 @@ use tokio::task::JoinHandle;
 
 use super::api::{Content, operation};
 use super::client::Connected;
-use crate::manifest::{ObjectKind, ObjectRef};
+use crate::manifest::{LEASE, ObjectKind, ObjectRef};
 use crate::ports::{Failure, FailureKind, HeldLease, Reply, Side};
 use crate::registration::observed::{Holder, Intent, LeaseFacts};
 
-const NAME: &str = "eksconnect";
 const DURATION: Duration = Duration::from_secs(30);
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 const RENEWAL_TAKES_AT_MOST: Duration = Duration::from_secs(5);
@@ -79,7 +78,7 @@ fn start_of(pid: &str) -> Option<String> {
 }
 
 fn reference(namespace: &str) -> ObjectRef {
-    ObjectRef::new(ObjectKind::Lease, namespace, NAME)
+    ObjectRef::new(ObjectKind::Lease, namespace, LEASE)
 }
 
 fn micro_time(time: Timestamp) -> String {
@@ -123,7 +122,7 @@ fn body(namespace: &str, holder: &str, intent: &Intent, version: Option<&str>) -
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {
-            "name": NAME,
+            "name": LEASE,
             "namespace": namespace,
             "labels": {
                 "app.kubernetes.io/managed-by": "eksconnect",

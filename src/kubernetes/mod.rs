@@ -7,6 +7,7 @@ mod diagnose;
 mod lease;
 mod port;
 mod replace;
+mod rights;
 mod secrets;
 
 pub use client::{ClusterSettings, connect};

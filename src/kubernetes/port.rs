@@ -1,6 +1,6 @@
 //! The cluster's port.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::ports::{
 use crate::registration::activation::Activation;
 use crate::registration::installed::Connector;
 use crate::registration::observed::{ActivationSecretFacts, Intent, LeaseFacts, NodeFacts, ObjectState};
+use crate::registration::rights::Right;
 
 /// The field manager of everything but the activation's value.
 pub(super) const MANAGER: &str = "eksconnect";
@@ -49,6 +50,7 @@ pub(super) fn applied(answer: &Answer) -> Result<Applied, Failure> {
     let live = answer.json()?;
     Ok(Applied {
         created: answer.status == StatusCode::CREATED,
+        repeated: answer.repeated,
         uid: live["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
     })
 }
@@ -189,6 +191,10 @@ impl Cluster for KubernetesCluster {
                 ports: ports.filter_map(|port| u16::try_from(port["targetPort"].as_u64()?).ok()).collect(),
             })
         })
+    }
+
+    fn denied<'a>(&'a self, rights: &'a [Right]) -> Reply<'a, BTreeSet<Right>> {
+        Box::pin(self.connected.denied_rights(rights))
     }
 
     fn read<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>> {

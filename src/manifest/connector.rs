@@ -1,6 +1,9 @@
 //! The connector's objects. They differ from the official manifest where that is unsafe or wrong; docs/security.md says
 //! where and why.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -20,8 +23,14 @@ use super::{Object, ObjectKind, ObjectRef};
 /// Name of the StatefulSet, as of the official manifest.
 pub const STATEFUL_SET: &str = "eks-connector";
 
+/// Name of the Lease that a run holds while it works on a cluster.
+pub const LEASE: &str = "eksconnect";
+
 /// Name of the Secret that holds the activation code under the key `code`, as of the official manifest.
 pub const ACTIVATION_SECRET: &str = "eks-connector-activation-config";
+
+/// Name of the Secret with a long-lived token, as of the official manifest. Ours needs none.
+pub const TOKEN_SECRET: &str = "eks-connector-token";
 
 /// Name of the Secret with credentials for the images' registry.
 pub(super) const PULL_SECRET: &str = "eks-connector-pull";
@@ -225,14 +234,19 @@ fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Settings) {
     }
 }
 
-/// Reads an embedded template. By way of JSON: reading YAML straight into Kubernetes' types makes a YAML reader for each
+/// Reads an embedded template, once: the objects are rendered again and again. By way of JSON: reading YAML straight into Kubernetes' types makes a YAML reader for each
 /// of them, which is several megabytes of the binary.
 #[expect(
     clippy::expect_used,
     reason = "the templates are part of the binary, and a test renders every one of them"
 )]
-pub(super) fn template<T: DeserializeOwned>(yaml: &str) -> T {
-    let value: Value = serde_yaml::from_str(yaml).expect("an embedded template is YAML");
+pub(super) fn template<T: DeserializeOwned>(yaml: &'static str) -> T {
+    static READ: Mutex<BTreeMap<&'static str, Value>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = read
+        .entry(yaml)
+        .or_insert_with(|| serde_yaml::from_str(yaml).expect("an embedded template is YAML"))
+        .clone();
     serde_json::from_value(value).expect("an embedded template is an object of its kind")
 }
 

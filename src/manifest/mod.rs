@@ -15,9 +15,9 @@ mod stateful_set;
 pub mod workload;
 
 pub use connector::{
-    ACTIVATION_SECRET, DEFAULT_NAMESPACE, RegistrationMark, STATE_PREFIX_ANNOTATION, STATEFUL_SET, Settings,
-    activation_secret, agent_selector, base_objects, namespace, optional_objects, pull_secret,
-    spent_activation_secret, spent_mark, state_secret,
+    ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, STATE_PREFIX_ANNOTATION, STATEFUL_SET,
+    Settings, TOKEN_SECRET, activation_secret, agent_selector, base_objects, namespace, optional_objects,
+    pull_secret, spent_activation_secret, spent_mark, state_secret,
 };
 pub use difference::{FieldChange, difference};
 pub use image::{Images, check_reference, check_registry};
@@ -25,7 +25,9 @@ pub use inherited::{FixedFields, Inherited, STATE_PREFIX};
 pub use network_policy::NetworkAccess;
 pub use object::{Object, ObjectKind, ObjectRef};
 pub use placement::{Placement, Taint, Toleration};
-pub use policy::{AGENT_PERMISSIONS, AGENT_TRUST, equivalent, trusts_ssm};
+pub use policy::{
+    AGENT_PERMISSIONS, AGENT_TRUST, equivalent, policy_difference, trusts_ssm, with_ssm_trusted,
+};
 pub use proxy::{Proxy, certificates, check_exception, check_proxy};
 pub use pull_secret::PullSecret;
 pub use stateful_set::{standard_tolerations, stateful_set};

@@ -56,9 +56,19 @@ impl ObjectKind {
         self.coordinates().2
     }
 
-    /// The resource as RBAC and `kubectl` write it, with its group: `statefulsets.apps`.
+    /// The API group; empty for the core group.
+    pub fn group(self) -> &'static str {
+        self.coordinates().0
+    }
+
+    /// The resource as a rule of RBAC names it: `statefulsets`.
+    pub fn plural(self) -> &'static str {
+        self.coordinates().3
+    }
+
+    /// The resource as `kubectl` writes it, with its group: `statefulsets.apps`.
     pub fn resource(self) -> String {
-        let (group, _, _, plural) = self.coordinates();
+        let (group, plural) = (self.group(), self.plural());
         if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") }
     }
 

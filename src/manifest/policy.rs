@@ -1,6 +1,8 @@
 //! The agent role's policies, and comparing policies as IAM does.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::{FieldChange, difference};
 
 /// The agent role's trust policy (user guide, "Amazon EKS Connector agent role").
 pub const AGENT_TRUST: &str = include_str!("../../policies/agent-trust.json");
@@ -17,15 +19,67 @@ pub fn equivalent(left: &str, right: &str) -> bool {
     }
 }
 
+/// What differs between two policy documents, field by field; differences of form aside, as for [`equivalent`].
+/// Statements are named by their `Sid`.
+pub fn policy_difference(from: &str, to: &str) -> Vec<FieldChange> {
+    let read = |text: &str| serde_json::from_str(text).map_or_else(|_| Value::from(text), by_sid);
+    difference(&read(from), &read(to))
+}
+
+/// A document whose statements can be told apart by name.
+fn by_sid(mut document: Value) -> Value {
+    let named: Map<String, Value> = statements(&document)
+        .enumerate()
+        .map(|(index, statement)| {
+            let name = statement["Sid"].as_str().map_or_else(|| index.to_string(), str::to_owned);
+            (name, canonical(statement.clone()))
+        })
+        .collect();
+    if document.get("Statement").is_some() {
+        document["Statement"] = Value::Object(named);
+    }
+    document
+}
+
 /// Whether a trust policy lets Systems Manager assume the role, conditions aside: who adds a condition means it.
 pub fn trusts_ssm(trust: &str) -> bool {
     let Ok(document) = serde_json::from_str::<Value>(trust) else { return false };
-    statements(&document).any(|statement| {
-        statement["Effect"] == "Allow"
-            && one_or_many(&statement["Action"])
-                .any(|action| matches!(action, "sts:AssumeRole" | "sts:*" | "*"))
-            && one_or_many(&statement["Principal"]["Service"]).any(|service| service == "ssm.amazonaws.com")
-    })
+    statements(&document).any(|statement| allows_assuming(statement, "Allow")) && !denies_ssm(&document)
+}
+
+/// The trust policy with our statement added, all others kept. `None` where that would not help: it is no policy, or one
+/// of its statements denies what ours would allow.
+pub fn with_ssm_trusted(trust: &str) -> Option<String> {
+    let mut document: Value = serde_json::from_str(trust).ok()?;
+    if !document.is_object() || denies_ssm(&document) {
+        return None;
+    }
+    let mut kept: Vec<Value> =
+        statements(&document).filter(|statement| statement.is_object()).cloned().collect();
+    let ours: Value = serde_json::from_str(AGENT_TRUST).ok()?;
+    for mut statement in statements(&ours).cloned() {
+        // Within a document a Sid stands for one statement.
+        if kept.iter().any(|other| other["Sid"] == statement["Sid"])
+            && let Some(members) = statement.as_object_mut()
+        {
+            members.remove("Sid");
+        }
+        kept.push(statement);
+    }
+    document["Statement"] = Value::Array(kept);
+    Some(document.to_string())
+}
+
+fn allows_assuming(statement: &Value, effect: &str) -> bool {
+    statement["Effect"] == effect
+        && one_or_many(&statement["Action"]).any(|action| matches!(action, "sts:AssumeRole" | "sts:*" | "*"))
+        && one_or_many(&statement["Principal"]["Service"]).any(|service| service == "ssm.amazonaws.com")
+}
+
+/// Without a condition, so always.
+fn denies_ssm(document: &Value) -> bool {
+    statements(document)
+        .any(|statement| allows_assuming(statement, "Deny") && statement.get("Condition").is_none())
 }
 
 fn statements(document: &Value) -> impl Iterator<Item = &Value> {
@@ -68,6 +122,30 @@ mod tests {
         assert!(equivalent(AGENT_TRUST, compact));
         assert!(!equivalent(AGENT_TRUST, &compact.replace("ssm.", "ec2.")));
         assert!(!equivalent(AGENT_TRUST, "{"));
+    }
+
+    #[test]
+    fn trust_is_added_beside_what_is_there_unless_that_denies_it() {
+        let foreign = AGENT_TRUST.replace("ssm.amazonaws.com", "ec2.amazonaws.com");
+        let mended = with_ssm_trusted(&foreign).unwrap();
+        assert!(trusts_ssm(&mended));
+        let document: Value = serde_json::from_str(&mended).unwrap();
+        assert_eq!(document["Statement"][0]["Principal"]["Service"][0], "ec2.amazonaws.com");
+        // Both would be called SSMAccess, and IAM wants a Sid only once.
+        assert_eq!(document["Statement"][1].get("Sid"), None);
+        let shown = policy_difference(&foreign, &mended);
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert_eq!(shown[0].field, "Statement.1");
+        assert_eq!(with_ssm_trusted(&AGENT_TRUST.replace("Allow", "Deny")), None);
+        assert_eq!(with_ssm_trusted("not JSON"), None);
+    }
+
+    #[test]
+    fn differences_are_named_by_statement() {
+        let changed = AGENT_PERMISSIONS.replace("arn:aws:eks:*:*:cluster/*", "*");
+        let fields: Vec<String> =
+            policy_difference(&changed, AGENT_PERMISSIONS).into_iter().map(|change| change.field).collect();
+        assert_eq!(fields, ["Statement.SsmControlChannel.Resource"]);
     }
 
     #[test]

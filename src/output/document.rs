@@ -4,8 +4,12 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::plan::{role_fields, role_left_as_it_is};
 use crate::error::{Code, Error};
+use crate::manifest::FieldChange;
 use crate::registration::register::{Preview, Registered};
+use crate::registration::role_drift::RolePart;
+use crate::registration::step::Step;
 
 const API_VERSION: &str = "eksconnect/v1";
 
@@ -84,6 +88,11 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>, diff: bool) -> Value {
                 "action": planned.step.describe(),
                 "changes": planned.step.is_write(),
             });
+            if let Some(fields) =
+                role_part(&planned.step).map(|part| role_fields(preview, part)).filter(|_| diff)
+            {
+                step["diff"] = field_changes(&fields);
+            }
             if let Some(object) = planned.step.object() {
                 step["object"] = json!({
                     "kind": object.kind.name(),
@@ -92,16 +101,13 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>, diff: bool) -> Value {
                     "name": object.name,
                 });
                 if let Some(changes) = observed.changes.get(object).filter(|_| diff) {
-                    step["diff"] = changes
-                        .iter()
-                        .map(|change| json!({ "field": change.field, "from": change.from, "to": change.to }))
-                        .collect();
+                    step["diff"] = field_changes(changes);
                 }
             }
             step
         })
         .collect();
-    json!({
+    let mut plan = json!({
         "apiVersion": API_VERSION,
         "kind": "RegisterPlan",
         "account": observed.caller.account,
@@ -114,5 +120,45 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>, diff: bool) -> Value {
         "steps": steps,
         "notes": preview.plan.notes,
         "unverified": observed.unverified,
-    })
+    });
+    if diff {
+        plan["leftAsItIs"] = role_left_as_it_is(preview)
+            .iter()
+            .map(|drift| {
+                json!({
+                    "what": format!("{} of role {}", drift.part, desired.role.name()),
+                    "diff": field_changes(&drift.fields),
+                })
+            })
+            .collect();
+    }
+    plan
+}
+
+fn field_changes(changes: &[FieldChange]) -> Value {
+    changes
+        .iter()
+        .map(|change| json!({ "field": change.field, "from": change.from, "to": change.to }))
+        .collect()
+}
+
+/// The part of a role that a step changes.
+fn role_part(step: &Step) -> Option<RolePart> {
+    match step {
+        Step::PutAgentPolicy { .. } => Some(RolePart::Permissions),
+        Step::ChangeAgentRole { change, .. } => Some(change.part()),
+        Step::CreateServiceLinkedRole
+        | Step::CreateAgentRole(_)
+        | Step::Apply(_)
+        | Step::ApplyPullSecret(_)
+        | Step::ApplyActivationSecret(_)
+        | Step::Replace { .. }
+        | Step::Remove { .. }
+        | Step::HoldLease { .. }
+        | Step::Discard { .. }
+        | Step::Register(_)
+        | Step::ApplyOnceRegistered(_)
+        | Step::AwaitActive { .. }
+        | Step::SpendCode { .. } => None,
+    }
 }

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::console::{BOLD, DIM, GOOD, NOTE};
 use crate::manifest::FieldChange;
-use crate::registration::observed::ObjectState;
+use crate::registration::observed::{ObjectState, RoleSeen};
 use crate::registration::register::Preview;
+use crate::registration::role_drift::{RoleDrift, RolePart, drift, is_repaired};
 use crate::registration::step::{OnceRegistered, SERVICE_LINKED_ROLE, Step};
 
 /// What executing the plan would do.
@@ -20,11 +21,19 @@ pub(super) fn text(preview: &Preview, context: &str, diff: bool) -> String {
     for (_, planned) in preview.plan.plan.iter() {
         match &planned.step {
             Step::CreateServiceLinkedRole => account.push(add(format!("role         {SERVICE_LINKED_ROLE}"))),
-            Step::CreateAgentRole { name } => {
-                account.push(add(format!("role         {name} (trust ssm.amazonaws.com)")));
+            Step::CreateAgentRole(design) => {
+                account.push(add(format!("role         {} (trust ssm.amazonaws.com)", design.name)));
             }
             Step::PutAgentPolicy { role } => {
-                account.push(add(format!("policy       inline, of role {role}")));
+                let line = format!("policy       inline, of role {role}");
+                let fields = role_fields(preview, RolePart::Permissions);
+                account.push(if fields.is_empty() { add(line) } else { change(line) });
+                account.extend(fields.iter().filter(|_| diff).flat_map(field_change));
+            }
+            Step::ChangeAgentRole { role, change: wanted } => {
+                account.push(change(format!("role         {role}, its {}", wanted.part())));
+                let fields = role_fields(preview, wanted.part());
+                account.extend(fields.iter().filter(|_| diff).flat_map(field_change));
             }
             Step::Discard { name, .. } => account.push(format!("  {NOTE}-{NOTE:#} registration {name}")),
             Step::Register(new) => account.push(add(format!("registration {} ({})", new.name, new.provider))),
@@ -50,10 +59,16 @@ pub(super) fn text(preview: &Preview, context: &str, diff: bool) -> String {
             Step::AwaitActive { .. } => waits = true,
         }
     }
-    if account.is_empty() && cluster.is_empty() && !waits {
-        return format!("{name} is as it should be; nothing would change.");
-    }
+    let left = if diff { role_left_as_it_is(preview) } else { Vec::new() };
     let mut out = Vec::new();
+    for drift in &left {
+        out.push(format!("{BOLD}Left as it is: {} of role {}{BOLD:#}", drift.part, desired.role.name()));
+        out.extend(drift.fields.iter().flat_map(field_change));
+    }
+    if account.is_empty() && cluster.is_empty() && !waits {
+        out.push(format!("{name} is as it should be; nothing would change."));
+        return out.join("\n");
+    }
     if !account.is_empty() {
         out.push(format!(
             "{BOLD}Would change in account {}, {}:{BOLD:#}",
@@ -68,6 +83,23 @@ pub(super) fn text(preview: &Preview, context: &str, diff: bool) -> String {
     let wait = if waits { "Would wait until ACTIVE. " } else { "" };
     out.push(format!("{DIM}{wait}Nothing was changed.{DIM:#}"));
     out.join("\n")
+}
+
+/// The fields of the agent role that differ from what is wanted, in one of its parts.
+pub(super) fn role_fields(preview: &Preview, part: RolePart) -> Vec<FieldChange> {
+    let RoleSeen::Present(role) = &preview.observed.agent_role else { return Vec::new() };
+    let drift = drift(role, &preview.desired.role).into_iter().find(|drift| drift.part == part);
+    drift.map(|drift| drift.fields).unwrap_or_default()
+}
+
+/// How the agent role differs where it is not ours to change.
+pub(super) fn role_left_as_it_is(preview: &Preview) -> Vec<RoleDrift> {
+    match &preview.observed.agent_role {
+        RoleSeen::Present(role) if !is_repaired(role, &preview.desired.role) => {
+            drift(role, &preview.desired.role)
+        }
+        RoleSeen::Present(_) | RoleSeen::Absent | RoleSeen::Unreadable => Vec::new(),
+    }
 }
 
 /// A field and its values, one a line each: of what spans lines, its own.

@@ -159,7 +159,7 @@ pub(super) async fn superfluous(
     if !desired.takeover.adopt {
         return Ok(None);
     }
-    let object = ObjectRef::new(ObjectKind::Secret, &desired.settings.namespace, "eks-connector-token");
+    let object = ObjectRef::new(ObjectKind::Secret, &desired.settings.namespace, manifest::TOKEN_SECRET);
     let live = failing(format!("read {object}"), ports.cluster.secret_metadata(&object)).await?;
     let metadata = live.map(|live| live["metadata"].clone()).unwrap_or_default();
     let is_token = metadata["annotations"]["kubernetes.io/service-account.name"] == "eks-connector";

@@ -95,6 +95,99 @@ pub fn check_role_name(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks a role's path (IAM API, `CreateRoleRequest.Path`: 1 to 512 of `!` to `~`, with a slash at either end). Narrower
+/// than IAM: what would have to be escaped in an ARN is left out.
+///
+/// # Errors
+/// `EKSC0113`.
+pub fn check_role_path(path: &str) -> Result<(), Error> {
+    let refuse = |why: &str| {
+        Err(Error::usage(
+            Code::INVALID_ROLE_OPTION,
+            format!("--role-path {path:?} cannot be the path of a role"),
+        )
+        .cause(why.to_owned())
+        .fix("write it with a slash at either end: --role-path /platform/connectors/"))
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=,.@-".contains(c);
+    if !path.starts_with('/') || !path.ends_with('/') {
+        return refuse("it does not begin and end with a slash");
+    }
+    if path.len() > 512 {
+        return refuse("it has more than 512 characters");
+    }
+    if path.contains("//") {
+        return refuse("two slashes follow each other");
+    }
+    if let Some(other) = path.chars().find(|c| !allowed(*c)) {
+        return refuse(&format!("it contains {other:?}"));
+    }
+    Ok(())
+}
+
+/// Checks the ARN of a managed policy that is to bound a role's permissions: one of AWS, or of an account. Clusters are
+/// connected in the partition `aws` only.
+///
+/// # Errors
+/// `EKSC0113`.
+pub fn check_boundary(arn: &str) -> Result<(), Error> {
+    let refuse = |why: &str| {
+        Err(Error::usage(
+            Code::INVALID_ROLE_OPTION,
+            format!("--role-permissions-boundary {arn:?} is not the ARN of a managed policy"),
+        )
+        .cause(why.to_owned())
+        .fix("it looks like arn:aws:iam::111122223333:policy/NAME (aws iam list-policies prints it)"))
+    };
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else {
+        return refuse("it does not have the parts of an ARN of IAM");
+    };
+    if *partition != "aws" {
+        return refuse("its partition is not aws, the only one in which clusters can be connected");
+    }
+    let is_account = account.len() == 12 && account.chars().all(|c| c.is_ascii_digit());
+    if !is_account && *account != "aws" {
+        return refuse("its account is neither 12 digits nor aws");
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=,.@-".contains(c);
+    match resource.strip_prefix("policy/") {
+        Some(name) if !name.is_empty() && !name.ends_with('/') && name.chars().all(allowed) => Ok(()),
+        Some(_) => refuse("it does not end with the name of a policy"),
+        None => refuse("it is not a policy"),
+    }
+}
+
+/// Checks the tags of a role, given as `KEY=VALUE` (IAM API, `Tag`: keys of 1 to 128 and values of at most 256 letters,
+/// digits, spaces and `_.:/=+-@`; keys unique without regard to case). One of the 50 is eksconnect's own.
+///
+/// # Errors
+/// `EKSC0103` names the tag and the rule.
+pub fn parse_role_tags(tags: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    let parsed = parse_tags_of("--role-tag", tags)?;
+    let refuse = |tag: &str, why: &str| {
+        Err(Error::usage(Code::INVALID_TAG, format!("--role-tag {tag:?} cannot be used"))
+            .cause(why.to_owned()))
+    };
+    let allowed = |c: char| c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c);
+    let mut keys: Vec<String> = Vec::new();
+    for (key, value) in &parsed {
+        if !key.chars().chain(value.chars()).all(allowed) {
+            return refuse(key, "IAM allows letters, digits, spaces and _.:/=+-@ in the tags of roles");
+        }
+        let folded = key.to_lowercase();
+        if keys.contains(&folded) {
+            return refuse(key, "to IAM, keys that differ by case alone are the same");
+        }
+        keys.push(folded);
+    }
+    if parsed.len() > 49 {
+        return Err(Error::usage(Code::INVALID_TAG, format!("{} tags of a role are too many", parsed.len()))
+            .cause("a role can have 50, of which one is eksconnect's own"));
+    }
+    Ok(parsed)
+}
+
 /// Reads the role's name out of a role's ARN: `arn:aws:iam::123456789012:role/path/name`.
 ///
 /// # Errors
@@ -135,12 +228,21 @@ pub fn role_name_of(arn: &str) -> Result<String, Error> {
 /// # Errors
 /// `EKSC0103` names the tag and the rule.
 pub fn parse_tags(tags: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    let parsed = parse_tags_of("--tag", tags)?;
+    if parsed.len() > 48 {
+        return Err(Error::usage(Code::INVALID_TAG, format!("{} tags are too many", parsed.len()))
+            .cause("a registration can have 50, of which 2 are eksconnect's own"));
+    }
+    Ok(parsed)
+}
+
+fn parse_tags_of(option: &str, tags: &[String]) -> Result<BTreeMap<String, String>, Error> {
     let mut parsed = BTreeMap::new();
     for tag in tags {
         let refuse = |why: &str| {
-            Err(Error::usage(Code::INVALID_TAG, format!("--tag {tag:?} cannot be used"))
+            Err(Error::usage(Code::INVALID_TAG, format!("{option} {tag:?} cannot be used"))
                 .cause(why.to_owned())
-                .fix("write --tag KEY=VALUE"))
+                .fix(format!("write {option} KEY=VALUE")))
         };
         let Some((key, value)) = tag.split_once('=') else { return refuse("it has no =") };
         if key.is_empty() || key.chars().count() > 128 {
@@ -158,10 +260,6 @@ pub fn parse_tags(tags: &[String]) -> Result<BTreeMap<String, String>, Error> {
         if parsed.insert(key.to_owned(), value.to_owned()).is_some() {
             return refuse("its key is given twice");
         }
-    }
-    if parsed.len() > 48 {
-        return Err(Error::usage(Code::INVALID_TAG, format!("{} tags are too many", parsed.len()))
-            .cause("a registration can have 50, of which 2 are eksconnect's own"));
     }
     Ok(parsed)
 }
@@ -225,6 +323,50 @@ mod tests {
         ] {
             assert_eq!(role_name_of(bad).unwrap_err().code, Code::INVALID_ROLE, "{bad}");
         }
+    }
+
+    #[test]
+    fn role_paths_and_boundaries() {
+        for good in ["/", "/platform/", "/a/b.c/"] {
+            check_role_path(good).unwrap();
+        }
+        for bad in [
+            "",
+            "platform",
+            "/platform",
+            "platform/",
+            "//",
+            "/a b/",
+            "/é/",
+            &format!("/{}/", "x".repeat(512)),
+        ] {
+            assert_eq!(check_role_path(bad).unwrap_err().code, Code::INVALID_ROLE_OPTION, "{bad}");
+        }
+        for good in ["arn:aws:iam::111122223333:policy/a/Bound", "arn:aws:iam::aws:policy/PowerUserAccess"] {
+            check_boundary(good).unwrap();
+        }
+        for bad in [
+            "Bound",
+            "arn:aws:iam::111122223333:role/Bound",
+            "arn:aws:iam::1111:policy/Bound",
+            "arn:aws-cn:iam::111122223333:policy/Bound",
+            "arn:aws:iam:eu-west-1:111122223333:policy/Bound",
+            "arn:aws:iam::111122223333:policy/",
+        ] {
+            assert_eq!(check_boundary(bad).unwrap_err().code, Code::INVALID_ROLE_OPTION, "{bad}");
+        }
+    }
+
+    #[test]
+    fn role_tags() {
+        let tags = |list: &[&str]| parse_role_tags(&list.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(tags(&["team=platform 1", "a=b=c"]).unwrap()["a"], "b=c");
+        for bad in [&["a=<"][..], &["a=1", "A=2"], &["eksconnect:managed=no"], &["novalue"]] {
+            assert_eq!(tags(bad).unwrap_err().code, Code::INVALID_TAG, "{bad:?}");
+        }
+        let many: Vec<String> = (0..50).map(|n| format!("k{n}=v")).collect();
+        assert_eq!(parse_role_tags(&many).unwrap_err().code, Code::INVALID_TAG);
+        assert_eq!(parse_role_tags(&many[..49]).unwrap().len(), 49);
     }
 
     #[test]

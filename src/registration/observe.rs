@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -10,15 +11,19 @@ use super::compare::{object_states, obsolete, superfluous};
 use super::desired::{Desired, cluster_arn};
 use super::installed::{Connector, Installed};
 use super::observed::{
-    ActivationSecretFacts, Caller, ClusterFacts, Mark, NamespaceFacts, Observed, Registration, RoleSeen,
-    Status,
+    ActivationSecretFacts, Caller, ClusterFacts, Mark, NamespaceFacts, Observed, Permissions, Registration,
+    Role, RoleSeen, Status,
 };
 use super::provider::{self, Traces};
+use super::quota::{self, QuotaSeen};
 use super::request::RegisterRequest;
+use super::rights;
 use super::takeover::Foreign;
 use crate::error::{Code, Error};
 use crate::manifest::{self, ApiServer, ObjectKind, ObjectRef, STATE_PREFIX, STATE_PREFIX_ANNOTATION};
-use crate::ports::{Cluster, Failure, FailureKind, Identity, Nodes, Registrations, Roles, ServerVersion};
+use crate::ports::{
+    Cluster, Failure, FailureKind, Identity, Nodes, Quotas, Registrations, Roles, ServerVersion,
+};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -29,6 +34,8 @@ pub struct Ports {
     pub roles: Arc<dyn Roles>,
     /// EKS.
     pub registrations: Arc<dyn Registrations>,
+    /// Service Quotas.
+    pub quotas: Arc<dyn Quotas>,
     /// The cluster.
     pub cluster: Arc<dyn Cluster>,
     /// The Region in use.
@@ -43,12 +50,22 @@ const OLDEST_MINOR: u32 = 22;
 /// # Errors
 /// Whatever must be known and could not be read.
 pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Observed), Error> {
+    match look(ports, request).await {
+        Err(error) if error.code == Code::CLUSTER_DENIED => {
+            Err(name_all_that_is_denied(ports, request, error).await)
+        }
+        ended => ended,
+    }
+}
+
+async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Observed), Error> {
     let name = request.name.as_str();
     let namespace = request.namespace.as_str();
     let cluster = ports.cluster.as_ref();
     let namespace_ref = ObjectRef::new(ObjectKind::Namespace, namespace, namespace);
     let set_ref = ObjectRef::new(ObjectKind::StatefulSet, namespace, manifest::STATEFUL_SET);
     let mut unverified = Vec::new();
+    let quota = quota::ask(ports);
 
     let account = async {
         tokio::try_join!(
@@ -67,6 +84,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             api_server(ports, request),
         )
     };
+    let changes = rights::of_changes(request);
     let connector = async {
         tokio::try_join!(
             failing(format!("read the namespace {namespace}"), cluster.read(&namespace_ref)),
@@ -78,12 +96,13 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
             ),
             failing("read the Lease of eksconnect", cluster.lease(namespace)),
             async { Ok(cluster.connectors().await) },
+            async { Ok(cluster.denied(&changes).await) },
         )
     };
     let (
         (caller, role, linked, registration),
         (version, uid, nodes, groups, api_server),
-        (live_namespace, live_set, activation_secret, states, lease, connectors),
+        (live_namespace, live_set, activation_secret, states, lease, connectors, denied_rights),
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
@@ -97,12 +116,14 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
     let seen = (namespace_facts.as_ref(), installed.as_ref());
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, seen.0, seen.1);
 
-    let (mut objects, obsolete, states, other_registration, superfluous) = tokio::try_join!(
+    let (mut objects, obsolete, states, other_registration, superfluous, quota) = tokio::try_join!(
         object_states(ports, &desired, registration.as_ref(), installed.as_ref(), namespace_facts.as_ref()),
         obsolete(ports, &desired),
         all_states(ports, &desired, states, live_set.as_ref()),
         other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
         superfluous(ports, &desired),
+        // Of a registration that exists it says nothing.
+        async { Ok(if registration.is_none() { quota.seen().await } else { QuotaSeen::Unknown }) },
     )?;
     // One that others keep stays theirs; beside agents of ours it is in nobody's way.
     let beside_ours = installed.as_ref().is_some_and(|installed| installed.ours);
@@ -117,11 +138,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
         region: ports.region.clone(),
         caller,
         service_linked_role: aid(linked, "the service-linked role could not be read", &mut unverified)?,
-        agent_role: match aid(role, "the agent role could not be read", &mut unverified)? {
-            None => RoleSeen::Unreadable,
-            Some(None) => RoleSeen::Absent,
-            Some(Some(role)) => RoleSeen::Present(role),
-        },
+        agent_role: role_seen(role, &mut unverified)?,
         registration,
         other_registration,
         cluster: cluster_facts,
@@ -137,6 +154,9 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
         objects: objects.states,
         changes: objects.changes,
         obsolete,
+        quota,
+        denied_rights: aid(denied_rights, "rights in the cluster could not be checked", &mut unverified)?
+            .unwrap_or_default(),
         unverified,
     };
     Ok((desired, observed))
@@ -164,6 +184,27 @@ pub async fn check_identity(ports: &Ports, observed: &Observed) -> Result<(), Er
         .fix("check the credentials and --context, then run the same command again"))
 }
 
+/// One refusal says one right; who has to ask for it wants to ask once.
+async fn name_all_that_is_denied(ports: &Ports, request: &RegisterRequest, error: Error) -> Error {
+    let objects = rights::objects(request);
+    let live = join_all(objects.iter().map(|object| ports.cluster.read(&object.reference))).await;
+    let there: Vec<ObjectRef> = objects
+        .into_iter()
+        .zip(live)
+        .filter(|(_, live)| matches!(live, Ok(Some(_))))
+        .map(|(object, _)| object.reference)
+        .collect();
+    match ports.cluster.denied(&rights::of_everything(request, &there)).await {
+        Ok(missing) if !missing.is_empty() => rights::lacking(request.name.as_str(), &missing),
+        // Not for want of a right that can be named: giving away rights that one does not have, or a webhook.
+        Ok(_) => error,
+        Err(failure) => {
+            tracing::debug!("{}: {failure}", failure.operation);
+            error
+        }
+    }
+}
+
 pub(super) async fn failing<T>(
     attempting: impl Into<String>,
     reply: impl Future<Output = Result<T, Failure>>,
@@ -181,6 +222,24 @@ fn aid<T>(answer: Result<T, Failure>, what: &str, unverified: &mut Vec<String>) 
         }
         Err(failure) => Err(failure.into_error(&format!("look around: {what}"))),
     }
+}
+
+/// The agent role, as far as it may be read.
+pub(super) fn role_seen(
+    answer: Result<Option<Role>, Failure>,
+    unverified: &mut Vec<String>,
+) -> Result<RoleSeen, Error> {
+    let seen = match aid(answer, "the agent role could not be read", unverified)? {
+        None => RoleSeen::Unreadable,
+        Some(None) => RoleSeen::Absent,
+        Some(Some(role)) => RoleSeen::Present(role),
+    };
+    if matches!(&seen, RoleSeen::Present(role) if role.permissions == Permissions::Unreadable) {
+        unverified.push(
+            "the agent role's inline policy could not be read (iam:GetRolePolicy is denied)".to_owned(),
+        );
+    }
+    Ok(seen)
 }
 
 /// Where pods reach the API server. It must not be looked for behind a proxy, nor be cut off by a policy.

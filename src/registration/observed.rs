@@ -1,6 +1,6 @@
 //! What was seen of the account and the cluster before anything is decided. NotFound is an observation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::installed::{Connector, Installed};
 use super::provider::Detected;
+use super::quota::QuotaSeen;
+use super::rights::Right;
 use super::takeover::Foreign;
 use crate::manifest::{ApiServer, FieldChange, ObjectKind, ObjectRef, Taint};
 
@@ -31,6 +33,10 @@ pub struct Role {
     pub permissions: Permissions,
     /// Whether it carries our tag.
     pub ours: bool,
+    /// ARN of the policy that bounds its permissions.
+    pub boundary: Option<String>,
+    /// Its tags, ours included.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A role's inline policy of our name.
@@ -285,6 +291,10 @@ pub struct Observed {
     pub changes: BTreeMap<ObjectRef, Vec<FieldChange>>,
     /// Objects of ours that are no longer wanted, each with its UID.
     pub obsolete: Vec<(ObjectRef, String)>,
+    /// The quota of registered clusters.
+    pub quota: QuotaSeen,
+    /// Rights of which the API server says that the caller does not have them. Not everything is asked about.
+    pub denied_rights: BTreeSet<Right>,
     /// What could not be verified, to be said.
     pub unverified: Vec<String>,
 }

@@ -2,9 +2,11 @@
 
 use super::desired::Desired;
 use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Status};
+use super::quota::refuse_used_up_quota;
 use super::refusal::{refuse_agents_without_state, refuse_obstacles};
 use super::request::RoleChoice;
-use super::roles::{note_what_stays, role_steps, uses_desired_role};
+use super::rights::{note_what_cannot_be_told, refuse_missing_rights};
+use super::roles::{RolesSeen, note_what_stays, role_steps, uses_desired_role};
 use super::situation::{Situation, holds_code_of, situation};
 use super::step::{NewRegistration, OnceRegistered, Step};
 use super::takeover::{adoption_notes, question, refuse_kept_secret, refuse_others, secret_keeper};
@@ -41,7 +43,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
         Situation::Known { registration, activation_id } => {
             refuse_agents_without_state(desired, observed, registration, activation_id)?;
             let roles = if uses_desired_role(registration, desired) {
-                role_steps(desired, observed, &mut plan, &mut notes)?
+                role_steps(&RolesSeen::of(desired, observed), &mut plan, &mut notes)?
             } else {
                 Vec::new()
             };
@@ -51,11 +53,19 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
         }
         Situation::Fresh { removed } => {
             refuse_kept_secret(desired, observed)?;
-            let roles = role_steps(desired, observed, &mut plan, &mut notes)?;
+            // One that is removed first makes room.
+            if removed.is_none() {
+                refuse_used_up_quota(desired, observed, &mut notes)?;
+            }
+            let roles = role_steps(&RolesSeen::of(desired, observed), &mut plan, &mut notes)?;
             register(desired, observed, request_token, &roles, removed.map(|(old, _)| old), &mut plan);
             *removed
         }
     };
+    refuse_missing_rights(desired, observed, &plan)?;
+    if plan.iter().any(|(_, planned)| matches!(planned.step, Step::AwaitActive { .. })) {
+        note_what_cannot_be_told(desired, observed, &mut notes);
+    }
     let question = if plan.is_empty() { None } else { question(desired, observed, removed) };
     Ok(RegisterPlan { plan, notes, question })
 }
@@ -86,7 +96,7 @@ fn converge(
         && (0..desired.replicas())
             .all(|ordinal| observed.states.get(&ordinal).is_some_and(|state| state == activation_id));
     let spend = holds_code && desired.wait;
-    let superfluous = observed.superfluous.as_ref().filter(|_| desired.wait);
+    let superfluous = superfluous(desired, observed);
     let nothing_to_write = wrong.is_empty()
         && agents.is_empty()
         && secret.is_none()
@@ -169,9 +179,8 @@ fn register(
     let role_arn = match (&observed.agent_role, &desired.role) {
         (RoleSeen::Present(role), _) => Some(role.arn.clone()),
         (_, RoleChoice::Given { arn, .. }) => Some(arn.clone()),
-        (RoleSeen::Unreadable, RoleChoice::Named(name)) => {
-            let partition = super::name::partition(&observed.region);
-            Some(format!("arn:{partition}:iam::{}:role/{name}", observed.caller.account))
+        (RoleSeen::Unreadable, RoleChoice::Named(design)) => {
+            Some(design.arn(super::name::partition(&observed.region), &observed.caller.account))
         }
         (RoleSeen::Absent, RoleChoice::Named(_)) => None,
     };
@@ -282,9 +291,14 @@ fn remove_obsolete(
 
 /// Deletes what an adopted connector needed and ours does not, once no pod uses it any more.
 fn remove_superfluous(desired: &Desired, observed: &Observed, needs: &[StepId], plan: &mut Plan<Step>) {
-    if let Some((object, uid)) = observed.superfluous.as_ref().filter(|_| desired.wait) {
+    if let Some((object, uid)) = superfluous(desired, observed) {
         plan.add(Step::Remove { object: object.clone(), uid: uid.clone() }, needs.iter().copied());
     }
+}
+
+/// What only the agents of an adopted connector need, if this run will see them gone.
+fn superfluous<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a (ObjectRef, String)> {
+    observed.superfluous.as_ref().filter(|_| desired.takeover.adopt && desired.wait)
 }
 
 /// Whether pods of an older template still need an object of that kind: it goes once those of the new one work.

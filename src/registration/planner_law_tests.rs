@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::super::rights;
 use super::super::super::takeover::Foreign;
 use super::*;
 
@@ -17,15 +18,21 @@ fn worlds() -> impl Strategy<Value = Observed> {
     let registrations = proptest::option::of((statuses, any::<bool>(), any::<bool>()));
     let roles = prop_oneof![
         Just(RoleSeen::Absent),
-        (any::<bool>(), any::<bool>()).prop_map(|(ours, right)| RoleSeen::Present(Role {
+        any::<[bool; 3]>().prop_map(|[ours, right, trusted]| RoleSeen::Present(Role {
             arn: "arn:aws:iam::111122223333:role/AmazonEKSConnectorAgentRole".into(),
-            trust: manifest::AGENT_TRUST.into(),
+            trust: if trusted {
+                manifest::AGENT_TRUST.into()
+            } else {
+                manifest::AGENT_TRUST.replace("ssm.", "ec2.")
+            },
             permissions: if right {
                 Permissions::Inline(manifest::AGENT_PERMISSIONS.into())
             } else {
                 Permissions::Absent
             },
             ours,
+            boundary: None,
+            tags: BTreeMap::new(),
         })),
     ];
     let secrets = proptest::option::of((any::<bool>(), any::<bool>()));
@@ -135,7 +142,7 @@ fn planned_again(observed: &Observed, planned: &RegisterPlan, takeover: Takeover
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever stood there before: applying a plan and planning again gives nothing, and nothing is asked any more.
     #[test]
@@ -223,6 +230,36 @@ proptest! {
         }
     }
 
+    /// What the API server is asked about beforehand covers what any plan does, and any of it that is missing stops the
+    /// plan, named.
+    #[test]
+    fn every_right_that_a_plan_needs_is_checked(
+        observed in adoptable_worlds(),
+        takeover in takeovers(),
+        pick in any::<proptest::sample::Index>(),
+    ) {
+        let request = takeover::allowing(takeover);
+        let desired = desired_of(&observed, &request);
+        if let Ok(planned) = plan(&desired, &observed, "token") {
+            let asked = rights::of_changes(&request);
+            let needed = rights::needed(&desired, &observed, &planned.plan);
+            for need in &needed {
+                for right in [Some(&need.right), need.unless.as_ref()].into_iter().flatten() {
+                    prop_assert!(asked.contains(right), "{right:?} is not asked about");
+                }
+            }
+            if !needed.is_empty() {
+                let missing = pick.get(&needed);
+                let denied_rights = [Some(missing.right.clone()), missing.unless.clone()];
+                let denied_rights: BTreeSet<_> = denied_rights.into_iter().flatten().collect();
+                let lacking = Observed { denied_rights, ..observed.clone() };
+                let refused = plan(&desired, &lacking, "token").unwrap_err();
+                prop_assert_eq!((refused.code, refused.exit_code()), (Code::RIGHTS_MISSING, 3));
+                prop_assert!(refused.facts[0].text.contains(&missing.right.resource), "{:?}", refused.facts);
+            }
+        }
+    }
+
     /// Nothing that is not ours is touched.
     #[test]
     fn no_step_for_what_is_not_ours(observed in worlds()) {
@@ -234,7 +271,7 @@ proptest! {
                         prop_assert!(prove(registration, &observed).is_proven());
                         prop_assert!(registration.status != Status::Active, "an ACTIVE registration is never discarded");
                     }
-                    Step::PutAgentPolicy { .. } => {
+                    Step::PutAgentPolicy { .. } | Step::ChangeAgentRole { .. } => {
                         let ours = match &observed.agent_role {
                             RoleSeen::Present(role) => role.ours,
                             RoleSeen::Absent => true,

@@ -1,14 +1,14 @@
 //! The planner by tables. Its laws, the worlds to plan in, the options of the workload and what stood there before have
 //! files of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::installed::Installed;
 use super::super::observed::{ActivationSecretFacts, LeaseFacts, NamespaceFacts, Permissions, Role};
 use super::super::proof::{Proof, prove};
-use super::super::request::{CLUSTER_UID_TAG, RegisterRequest};
+use super::super::request::{CLUSTER_UID_TAG, RegisterRequest, RoleDesign};
 use super::super::takeover::Takeover;
 use super::*;
 use crate::error::Code;
@@ -55,7 +55,7 @@ fn a_fresh_registration_has_every_step_and_its_chain_is_short() {
     // Namespace, Lease, role, its binding, StatefulSet, the used code. docs/decisions lists the chain.
     assert_eq!(planned.plan.longest_chain(Step::is_write), 6);
     let in_aws = |step: &Step| {
-        matches!(step, Step::CreateAgentRole { .. } | Step::PutAgentPolicy { .. } | Step::Register(_))
+        matches!(step, Step::CreateAgentRole(_) | Step::PutAgentPolicy { .. } | Step::Register(_))
     };
     assert_eq!(planned.plan.longest_chain(in_aws), 3);
 }
@@ -110,7 +110,7 @@ fn a_deleted_role_and_a_changed_policy_of_ours_are_repaired() {
     let mut gone = converged();
     gone.agent_role = RoleSeen::Absent;
     let planned = plan_of(&gone).unwrap();
-    assert!(all_steps(&planned).iter().any(|step| matches!(step, Step::CreateAgentRole { .. })));
+    assert!(all_steps(&planned).iter().any(|step| matches!(step, Step::CreateAgentRole(_))));
 
     let mut changed = converged();
     if let RoleSeen::Present(role) = &mut changed.agent_role {
@@ -119,11 +119,32 @@ fn a_deleted_role_and_a_changed_policy_of_ours_are_repaired() {
     let planned = plan_of(&changed).unwrap();
     assert_eq!(all_steps(&planned), [&Step::PutAgentPolicy { role: "AmazonEKSConnectorAgentRole".into() }]);
 
+    // So is all else that the role was to have.
+    let design = RoleDesign {
+        boundary: Some("arn:aws:iam::111122223333:policy/Bound".into()),
+        tags: [("team".to_owned(), "platform".to_owned())].into(),
+        ..RoleDesign::named("AmazonEKSConnectorAgentRole")
+    };
+    let wanted = RegisterRequest { role: RoleChoice::Named(design), ..request() };
+    if let RoleSeen::Present(role) = &mut changed.agent_role {
+        role.trust = manifest::AGENT_TRUST.replace("ssm.", "ec2.");
+    }
+    let planned = plan(&desired_of(&changed, &wanted), &changed, "token").unwrap();
+    assert_eq!(all_steps(&planned).len(), 4, "{planned:?}");
+    let mended = carry_out(&changed, &desired_of(&changed, &wanted), all_steps(&planned));
+    assert!(plan(&desired_of(&mended, &wanted), &mended, "token").unwrap().plan.is_empty());
+
     // Somebody else's role is never changed.
+    changed = mended;
+    if let RoleSeen::Present(role) = &mut changed.agent_role {
+        (role.permissions, role.boundary) = (Permissions::Inline("{}".into()), None);
+    }
     if let RoleSeen::Present(role) = &mut changed.agent_role {
         role.ours = false;
     }
-    assert!(plan_of(&changed).unwrap().plan.is_empty());
+    let planned = plan(&desired_of(&changed, &wanted), &changed, "token").unwrap();
+    assert!(planned.plan.is_empty());
+    assert_eq!(planned.notes.len(), 2, "both differences are said: {:?}", planned.notes);
 }
 
 #[test]
@@ -193,7 +214,9 @@ fn refusals() {
                     arn: "arn".into(),
                     trust: manifest::AGENT_TRUST.replace("ssm", "ec2"),
                     permissions: Permissions::Absent,
-                    ours: true,
+                    ours: false,
+                    boundary: None,
+                    tags: BTreeMap::new(),
                 });
             },
             Code::ROLE_UNUSABLE,
@@ -228,6 +251,8 @@ fn a_given_role_is_that_very_role() {
         trust: manifest::AGENT_TRUST.into(),
         permissions: Permissions::Absent,
         ours: false,
+        boundary: None,
+        tags: BTreeMap::new(),
     });
     let given = |arn: &str| RegisterRequest {
         role: RoleChoice::Given { arn: arn.into(), name: "X".into() },

@@ -1,6 +1,6 @@
 //! Worlds to plan in, and what executing a plan makes of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,9 @@ use super::super::super::observed::{
     Observed, Permissions, Registration, Role, RoleSeen, Status,
 };
 use super::super::super::provider::{Detected, Provider};
-use super::super::super::request::{CLUSTER_UID_TAG, RegisterRequest, RoleChoice};
+use super::super::super::quota::QuotaSeen;
+use super::super::super::request::{CLUSTER_UID_TAG, RegisterRequest, RoleChoice, RoleDesign};
+use super::super::super::role_drift::RoleChange;
 use super::super::super::step::{OnceRegistered, Step};
 use super::super::super::takeover::Takeover;
 use super::super::{RegisterPlan, plan};
@@ -34,7 +36,7 @@ pub(super) fn request() -> RegisterRequest {
         name: ClusterName::parse("onprem1").unwrap(),
         namespace: "eks-connector".into(),
         provider: None,
-        role: RoleChoice::Named("AmazonEKSConnectorAgentRole".into()),
+        role: RoleChoice::Named(RoleDesign::named("AmazonEKSConnectorAgentRole")),
         tags: BTreeMap::new(),
         workload: Workload::default(),
         takeover: Takeover::default(),
@@ -89,6 +91,8 @@ pub(super) fn fresh() -> Observed {
         objects: BTreeMap::new(),
         changes: BTreeMap::new(),
         obsolete: Vec::new(),
+        quota: QuotaSeen::Unknown,
+        denied_rights: BTreeSet::new(),
         unverified: Vec::new(),
     }
 }
@@ -130,13 +134,15 @@ pub(super) fn carry_out<'a>(
     for step in steps {
         match step {
             Step::CreateServiceLinkedRole => world.service_linked_role = Some(true),
-            Step::CreateAgentRole { name } => {
+            Step::CreateAgentRole(design) => {
                 assert_eq!(world.agent_role, RoleSeen::Absent);
                 world.agent_role = RoleSeen::Present(Role {
-                    arn: format!("arn:aws:iam::111122223333:role/{name}"),
+                    arn: design.arn("aws", "111122223333"),
                     trust: manifest::AGENT_TRUST.into(),
                     permissions: Permissions::Absent,
                     ours: true,
+                    boundary: design.boundary.clone(),
+                    tags: design.tags.clone(),
                 });
             }
             Step::PutAgentPolicy { .. } => match &mut world.agent_role {
@@ -144,6 +150,12 @@ pub(super) fn carry_out<'a>(
                     role.permissions = Permissions::Inline(manifest::AGENT_PERMISSIONS.into());
                 }
                 other => panic!("no role to give a policy to: {other:?}"),
+            },
+            Step::ChangeAgentRole { change, .. } => match (&mut world.agent_role, change) {
+                (RoleSeen::Present(role), RoleChange::Trust(document)) => role.trust.clone_from(document),
+                (RoleSeen::Present(role), RoleChange::Boundary(arn)) => role.boundary = Some(arn.clone()),
+                (RoleSeen::Present(role), RoleChange::Tags(tags)) => role.tags.extend(tags.clone()),
+                (other, _) => panic!("no role to change: {other:?}"),
             },
             Step::Apply(object) => {
                 let in_namespace = !object.reference.kind.is_cluster_scoped();

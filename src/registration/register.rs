@@ -142,10 +142,12 @@ impl Operation for Register<'_> {
     }
 
     async fn ended(&mut self, worker: &RegisterWorker, execution: &Execution<Step>) {
+        worker.find_out().await;
         let history = &mut self.history;
         history.done.extend(execution.done.iter().cloned());
         history.made = worker.made();
         history.uncertain |= worker.registration_is_uncertain();
+        history.in_doubt.extend(worker.roles_in_doubt());
         history.may_undo = !worker.code_in_cluster();
         if (execution.failure.is_some() || execution.interrupted) && history.may_undo {
             let made = history.made.clone();

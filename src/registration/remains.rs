@@ -21,6 +21,8 @@ pub(super) struct History {
     pub(super) made: Made,
     /// The steps that were in flight when the run was ended at once.
     pub(super) in_flight: Vec<Step>,
+    /// The steps whose answers were lost: they may have made a role.
+    pub(super) in_doubt: Vec<Step>,
     /// Whether what the tries so far made may be undone: no code is in the cluster.
     pub(super) may_undo: bool,
     /// Whether a registration may have been made whose answer is lost.
@@ -48,9 +50,18 @@ impl History {
         self.done.iter().any(|(step, done)| wanted(step) && !done.unchanged)
     }
 
-    /// Whether it was done, or was in flight at the end.
+    /// Whether it was done, was in flight at the end, or was done as far as anybody knows.
     fn may_have_done(&self, wanted: fn(&Step) -> bool) -> bool {
-        self.did(wanted) || self.in_flight.iter().any(wanted)
+        self.did(wanted) || self.in_flight.iter().chain(&self.in_doubt).any(wanted)
+    }
+
+    /// What is said of a role that was made, or may have been.
+    fn of_role(&self, made: fn(&Step) -> bool) -> &'static str {
+        if self.did(made) {
+            "costs nothing, and the next run uses it"
+        } else {
+            "it may have been made; it costs nothing, and the next run uses it"
+        }
     }
 
     /// Adds to an error what is left behind.
@@ -64,6 +75,7 @@ impl History {
         }
         error.remains.extend(self.registration(&error, request, region));
         error.remains.extend(self.objects(&error));
+        error.remains.extend(self.made.doubtful.iter().map(in_doubt));
         error.remains.append(&mut self.not_undone);
         error.remains.extend(self.roles(request));
         error
@@ -141,23 +153,29 @@ impl History {
         let mut roles = Vec::new();
         let linked_was_there =
             self.before.as_ref().is_some_and(|before| before.service_linked_role != Some(false));
-        if self.may_have_done(|step| matches!(step, Step::CreateServiceLinkedRole)) && !linked_was_there {
+        let make_linked = |step: &Step| matches!(step, Step::CreateServiceLinkedRole);
+        if self.may_have_done(make_linked) && !linked_was_there {
             roles.push(Remains {
-                what: format!("role {SERVICE_LINKED_ROLE} (costs nothing, and the next run uses it)"),
+                what: format!("role {SERVICE_LINKED_ROLE} ({})", self.of_role(make_linked)),
                 remove_with: format!("aws iam delete-service-linked-role --role-name {SERVICE_LINKED_ROLE}"),
             });
         }
-        if self.may_have_done(|step| matches!(step, Step::CreateAgentRole { .. })) {
+        let make_role = |step: &Step| matches!(step, Step::CreateAgentRole(_));
+        if self.may_have_done(make_role) {
             let role = request.role.name();
             let policy = self.may_have_done(|step| matches!(step, Step::PutAgentPolicy { .. }));
             let policy = policy.then(|| {
                 format!("aws iam delete-role-policy --role-name {role} --policy-name {ROLE_POLICY_NAME}; ")
             });
             roles.push(Remains {
-                what: format!("role {role} (costs nothing, and the next run uses it)"),
+                what: format!("role {role} ({})", self.of_role(make_role)),
                 remove_with: format!("{}aws iam delete-role --role-name {role}", policy.unwrap_or_default()),
             });
         }
         roles
     }
+}
+
+fn in_doubt(object: &ObjectRef) -> Remains {
+    Remains { what: format!("{object} (it may have been made)"), remove_with: kubectl_delete(object) }
 }

@@ -24,7 +24,7 @@ pub const CLUSTER_UID_TAG: &str = "eksconnect:cluster-uid";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleChoice {
     /// The role of this name in the caller's account; made if it is missing.
-    Named(String),
+    Named(RoleDesign),
     /// This very role, which others manage.
     Given {
         /// Its ARN.
@@ -38,8 +38,34 @@ impl RoleChoice {
     /// The role's name.
     pub fn name(&self) -> &str {
         match self {
-            Self::Named(name) | Self::Given { name, .. } => name,
+            Self::Named(design) => &design.name,
+            Self::Given { name, .. } => name,
         }
+    }
+}
+
+/// An agent role as the account's rules want it made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleDesign {
+    /// Its name.
+    pub name: String,
+    /// Its path, with a slash at either end; `None` if any will do.
+    pub path: Option<String>,
+    /// ARN of the policy that bounds its permissions; `None` if any will do, none included.
+    pub boundary: Option<String>,
+    /// Tags that it must have, beside ours and others.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl RoleDesign {
+    /// The role of that name, whatever the rest is.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// The ARN that it gets, or has if it exists and may not be read.
+    pub fn arn(&self, partition: &str, account: &str) -> String {
+        format!("arn:{partition}:iam::{account}:role{}{}", self.path.as_deref().unwrap_or("/"), self.name)
     }
 }
 

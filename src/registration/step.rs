@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::observed::{Intent, Status};
 use super::provider::Provider;
+use super::request::RoleDesign;
+use super::role_drift::RoleChange;
 use crate::manifest::{Object, ObjectRef};
 
 /// One step. Match it without `_`: a new step has to be described, executed and undone.
@@ -12,14 +14,18 @@ pub enum Step {
     /// Make the account's service-linked role.
     CreateServiceLinkedRole,
     /// Make the agent role.
-    CreateAgentRole {
-        /// Its name.
-        name: String,
-    },
+    CreateAgentRole(RoleDesign),
     /// Write the agent role's inline policy.
     PutAgentPolicy {
         /// The role's name.
         role: String,
+    },
+    /// Bring something else of the agent role to what it should be.
+    ChangeAgentRole {
+        /// The role's name.
+        role: String,
+        /// What.
+        change: RoleChange,
     },
     /// Apply an object that is wholly known.
     Apply(Object),
@@ -140,7 +146,9 @@ impl Step {
     pub fn topic(&self) -> Option<Topic> {
         match self {
             Self::CreateServiceLinkedRole => Some(Topic::ServiceLinkedRole),
-            Self::CreateAgentRole { .. } | Self::PutAgentPolicy { .. } => Some(Topic::AgentRole),
+            Self::CreateAgentRole(_) | Self::PutAgentPolicy { .. } | Self::ChangeAgentRole { .. } => {
+                Some(Topic::AgentRole)
+            }
             Self::Discard { .. } | Self::Register(_) => Some(Topic::Registration),
             Self::Apply(_)
             | Self::ApplyPullSecret(_)
@@ -157,8 +165,9 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Self::CreateServiceLinkedRole => format!("create role {SERVICE_LINKED_ROLE}"),
-            Self::CreateAgentRole { name } => format!("create role {name}"),
+            Self::CreateAgentRole(design) => format!("create role {}", design.name),
             Self::PutAgentPolicy { role } => format!("put inline policy of role {role}"),
+            Self::ChangeAgentRole { role, change } => format!("put {} of role {role}", change.part()),
             Self::Apply(object) | Self::ApplyPullSecret(object) | Self::ApplyActivationSecret(object) => {
                 format!("apply {}", object.reference)
             }
@@ -190,8 +199,9 @@ impl Step {
             | Self::Replace { object, .. } => Some(&object.reference),
             Self::Remove { object, .. } => Some(object),
             Self::CreateServiceLinkedRole
-            | Self::CreateAgentRole { .. }
+            | Self::CreateAgentRole(_)
             | Self::PutAgentPolicy { .. }
+            | Self::ChangeAgentRole { .. }
             | Self::HoldLease { .. }
             | Self::Discard { .. }
             | Self::Register(_)

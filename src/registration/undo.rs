@@ -21,6 +21,8 @@ const NAMESPACE_GOES_WITHIN: Duration = Duration::from_secs(30);
 pub(super) struct Made {
     /// The objects, each with its UID, in order.
     pub(super) objects: Vec<(ObjectRef, String)>,
+    /// Those of which that is not known: the answers were lost, and they could not be looked at.
+    pub(super) doubtful: Vec<ObjectRef>,
     /// Whether the Lease is one of them.
     pub(super) lease: bool,
 }

@@ -128,7 +128,9 @@ fn tolerate(failure: Failure, attempting: &str) -> Result<String, StepFailure> {
         | FailureKind::Unreachable
         | FailureKind::Conflict
         | FailureKind::NotFound
-        | FailureKind::Malformed => Ok(format!("could not {attempting}: {}", failure.message)),
+        | FailureKind::Malformed => {
+            Ok(format!("could not {attempting} ({}): {}", failure.operation, failure.message))
+        }
         FailureKind::Denied
         | FailureKind::NoCredentials
         | FailureKind::ExpiredCredentials

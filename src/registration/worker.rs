@@ -1,13 +1,18 @@
 //! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
 
+mod made;
 mod registering;
+mod roles;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+
+pub(super) use roles::RoleWork;
 
 use super::desired::Desired;
 use super::observe::Ports;
@@ -25,8 +30,6 @@ use crate::ports::{Applied, Failure, FailureKind, HeldLease};
 /// What the steps learn and leave behind.
 #[derive(Default)]
 pub(super) struct Context {
-    role_arn: OnceLock<String>,
-    made_service_linked_role: AtomicBool,
     registered: OnceLock<Known>,
     /// What the Lease was to be taken for.
     intent: OnceLock<Intent>,
@@ -42,6 +45,12 @@ pub(super) struct Context {
     registration_is_uncertain: AtomicBool,
 }
 
+impl Context {
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Known {
     arn: String,
     activation_id: String,
@@ -54,8 +63,9 @@ pub(super) struct RegisterWorker {
     desired: Desired,
     limit: Duration,
     stop: Stop,
-    /// It was seen not to exist, which is more than not having been seen.
-    service_linked_role_is_missing: bool,
+    roles: RoleWork,
+    /// The objects that existed before.
+    existing: BTreeSet<ObjectRef>,
     context: Context,
 }
 
@@ -72,9 +82,10 @@ impl Worker<Step> for RegisterWorker {
                 return Err(StepFailure::Stale("the Lease of eksconnect was taken over".to_owned()));
             }
             match step {
-                Step::CreateServiceLinkedRole => self.create_service_linked_role().await,
-                Step::CreateAgentRole { name } => self.create_agent_role(&name).await,
-                Step::PutAgentPolicy { role } => self.put_agent_policy(&role).await,
+                Step::CreateServiceLinkedRole => self.roles.create_service_linked_role().await,
+                Step::CreateAgentRole(design) => self.roles.create(&design).await,
+                Step::PutAgentPolicy { role } => self.roles.put_policy(&role).await,
+                Step::ChangeAgentRole { role, change } => self.roles.change(&role, &change).await,
                 Step::Apply(object) => self.apply(&object).await,
                 Step::ApplyPullSecret(object) => self.apply_pull_secret(&object).await,
                 Step::ApplyActivationSecret(object) => {
@@ -97,7 +108,7 @@ impl Worker<Step> for RegisterWorker {
                     // A plan takes the Lease once.
                     drop(self.context.intent.set(intent));
                     let lease = lease.map_err(|failure| stale_or(failure, "take the Lease of eksconnect"))?;
-                    self.context.made.lock().unwrap_or_else(PoisonError::into_inner).lease |= lease.is_new();
+                    self.context.made().lease |= lease.is_new();
                     drop(self.context.lease.set(lease));
                     Ok(Done::new("held"))
                 }
@@ -127,24 +138,10 @@ impl RegisterWorker {
         let code_in_cluster =
             AtomicBool::new(has_code || observed.registration.as_ref().is_some_and(is_ours));
         let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
-        let service_linked_role_is_missing = observed.service_linked_role == Some(false);
-        Self { ports, desired: seen.desired.clone(), limit, stop, service_linked_role_is_missing, context }
-    }
-
-    async fn create_service_linked_role(&self) -> Result<Done, StepFailure> {
-        match self.ports.roles.create_service_linked_role().await {
-            Ok(()) => {
-                self.context.made_service_linked_role.store(true, Ordering::Release);
-                Ok(Done::new("created"))
-            }
-            // It may not be read either, so it may well be there: EKS knows.
-            Err(failure) if failure.kind == FailureKind::Denied && !self.service_linked_role_is_missing => {
-                Ok(Done::unchanged("not known"))
-            }
-            Err(failure) => {
-                Err(failure.into_error("create the service-linked role of the EKS Connector").into())
-            }
-        }
+        let roles = RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role);
+        let desired = seen.desired.clone();
+        let existing = made::existing(observed, &desired.settings.namespace);
+        Self { ports, desired, limit, stop, roles, existing, context }
     }
 
     /// Deregisters what the plan saw, and nothing that came in its place: the name is all that the call takes.
@@ -171,22 +168,6 @@ impl RegisterWorker {
         Ok(Done::new("removed"))
     }
 
-    async fn create_agent_role(&self, name: &str) -> Result<Done, StepFailure> {
-        let answer = self.ports.roles.create_agent_role(name).await;
-        let arn = answer.map_err(|failure| stale_or(failure, &format!("create the agent role {name}")))?;
-        // A plan makes the role once.
-        drop(self.context.role_arn.set(arn));
-        Ok(Done::new("created"))
-    }
-
-    async fn put_agent_policy(&self, role: &str) -> Result<Done, StepFailure> {
-        let answer = self.ports.roles.put_agent_policy(role).await;
-        answer.map_err(|failure| {
-            stale_or(failure, &format!("write the inline policy of the agent role {role}"))
-        })?;
-        Ok(Done::new(if self.context.role_arn.get().is_some() { "created" } else { "repaired" }))
-    }
-
     async fn apply(&self, object: &Object) -> Result<Done, StepFailure> {
         self.applied(object, self.ports.cluster.apply(object).await)
     }
@@ -199,15 +180,9 @@ impl RegisterWorker {
     }
 
     fn applied(&self, object: &Object, answer: Result<Applied, Failure>) -> Result<Done, StepFailure> {
+        self.note_applied(&object.reference, &answer);
         let applied = answer.map_err(|failure| stale_or(failure, &format!("apply {}", object.reference)))?;
-        if applied.created {
-            self.note_made(&object.reference, applied.uid);
-        }
         Ok(Done::new(if applied.created { "created" } else { "changed" }))
-    }
-
-    fn note_made(&self, object: &ObjectRef, uid: String) {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).objects.push((object.clone(), uid));
     }
 
     async fn apply_once_registered(&self, which: OnceRegistered) -> Result<Done, StepFailure> {
@@ -255,11 +230,6 @@ impl RegisterWorker {
         Ok(Done::new("removed"))
     }
 
-    /// What this run, over all its tries, has made in the cluster.
-    pub(super) fn made(&self) -> Made {
-        self.context.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Whether a code may be in the cluster.
     pub(super) fn code_in_cluster(&self) -> bool {
         self.context.code_in_cluster.load(Ordering::Acquire)
@@ -268,6 +238,11 @@ impl RegisterWorker {
     /// Whether a registration may have been made whose answer is lost.
     pub(super) fn registration_is_uncertain(&self) -> bool {
         self.context.registration_is_uncertain.load(Ordering::Acquire)
+    }
+
+    /// The steps of which it is not known whether they made a role.
+    pub(super) fn roles_in_doubt(&self) -> Vec<Step> {
+        self.roles.in_doubt()
     }
 
     /// Gives the Lease back.

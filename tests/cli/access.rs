@@ -166,16 +166,6 @@ async fn a_certificate_that_cannot_be_verified() {
 }
 
 #[tokio::test]
-async fn a_user_of_the_cluster_without_rights() {
-    let mut scene = Scene::new().await;
-    let nobody = scene.lease.cluster().kubeconfig_for("nobody", None).unwrap();
-    scene.set("KUBECONFIG", nobody.to_str().unwrap());
-    let run = scene.register(&[]).await.expect_error("EKSC0305", 1);
-    run.says(&["nobody", "forbidden"]);
-    assert_eq!(scene.registrations().await.len(), 0);
-}
-
-#[tokio::test]
 async fn a_token_that_the_cluster_does_not_know() {
     let scene = Scene::new().await;
     let kubeconfig = std::fs::read_to_string(scene.lease.kubeconfig()).unwrap();

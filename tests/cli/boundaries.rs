@@ -21,7 +21,7 @@ const RULES: [(&str, &[&str]); 12] = [
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 18] = [
+const PURE: [&str; 19] = [
     "registration/activation.rs",
     "registration/desired.rs",
     "registration/installed.rs",
@@ -32,6 +32,7 @@ const PURE: [&str; 18] = [
     "registration/provider.rs",
     "registration/refusal.rs",
     "registration/request.rs",
+    "registration/role_drift.rs",
     "registration/roles.rs",
     "registration/scheduling.rs",
     "registration/situation.rs",

@@ -3,10 +3,10 @@
 use eksconnect_sandbox::aws::control::{Fault, FaultKind, RepeatToken, Selector, SettingsPatch, When};
 use eksconnect_sandbox::pool::LeaseOptions;
 use eksconnect_sandbox::world::{NodeSpec, SiteSpec};
-use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::Api;
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::PostParams;
+use kube::{Api, Client};
 use serde_json::json;
 
 use crate::support::{NAMESPACE, Scene, until};
@@ -64,33 +64,16 @@ async fn a_lost_answer_of_register_does_not_lose_the_registration() {
 
 #[tokio::test]
 async fn an_activation_that_cannot_be_kept_takes_the_registration_back() {
-    let mut scene = Scene::new().await;
-    // A user who may do everything but write Secrets.
+    let scene = Scene::new().await;
+    // A namespace that may have no Secret.
     let client = scene.client().await;
-    let all_but_secrets: ClusterRole = serde_json::from_value(json!({
-        "metadata": { "name": "all-but-secrets" },
-        "rules": [
-            { "apiGroups": [""], "resources": ["namespaces", "serviceaccounts", "configmaps", "nodes", "pods", "pods/log", "events"], "verbs": ["*"] },
-            { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] },
-            { "apiGroups": ["apps", "networking.k8s.io", "policy", "coordination.k8s.io"], "resources": ["*"], "verbs": ["*"] },
-            { "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["*"], "verbs": ["*", "bind", "escalate"] },
-        ],
-    }))
-    .unwrap();
-    Api::all(client.clone()).create(&PostParams::default(), &all_but_secrets).await.unwrap();
-    let binding: ClusterRoleBinding = serde_json::from_value(json!({
-        "metadata": { "name": "all-but-secrets" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "all-but-secrets" },
-        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "eve" }],
-    }))
-    .unwrap();
-    Api::all(client).create(&PostParams::default(), &binding).await.unwrap();
-    let kubeconfig = scene.lease.cluster().kubeconfig_for("eve", None).unwrap();
-    scene.set("KUBECONFIG", kubeconfig.to_str().unwrap());
+    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+    forbid(&client, "secrets").await;
     let run = scene.register(&[]).await.expect_error("EKSC0410", 5);
     run.says(&["the registration was taken back", "secrets", "role AmazonEKSConnectorAgentRole"]);
     assert_eq!(scene.registrations().await.len(), 0);
-    assert!(!scene.namespace_exists().await);
+    assert_eq!(scene.activation_value().await, None);
     let calls = scene.calls().await;
     assert!(calls.iter().any(|call| call.operation == "RegisterCluster" && call.status == 200));
     assert!(calls.iter().any(|call| call.operation == "DeregisterCluster" && call.status == 200));
@@ -124,6 +107,21 @@ async fn a_timeout_names_the_cause_and_the_same_command_resumes() {
     assert_eq!(registered, 1, "the activation was continued, not made anew");
 }
 
+/// Lets the connector's namespace have none of a kind of objects.
+async fn forbid(client: &Client, kind: &str) {
+    let quota: ResourceQuota = serde_json::from_value(json!({
+        "metadata": { "name": "none" },
+        "spec": { "hard": { kind: "0" } },
+    }))
+    .unwrap();
+    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), NAMESPACE);
+    quotas.create(&PostParams::default(), &quota).await.unwrap();
+    until("the quota is in force", || async {
+        quotas.get("none").await.unwrap().status.and_then(|status| status.hard).is_some()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_failing_container_is_quoted() {
     let scene = Scene::new().await;
@@ -131,17 +129,7 @@ async fn a_failing_container_is_quoted() {
     let client = scene.client().await;
     let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
     Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
-    let quota: k8s_openapi::api::core::v1::ResourceQuota = serde_json::from_value(json!({
-        "metadata": { "name": "none" },
-        "spec": { "hard": { "pods": "0" } },
-    }))
-    .unwrap();
-    let quotas: Api<k8s_openapi::api::core::v1::ResourceQuota> = Api::namespaced(client, NAMESPACE);
-    quotas.create(&PostParams::default(), &quota).await.unwrap();
-    until("the quota is in force", || async {
-        quotas.get("none").await.unwrap().status.and_then(|status| status.hard).is_some()
-    })
-    .await;
+    forbid(&client, "pods").await;
     let run = scene.register(&["--wait-timeout", "4s"]).await.expect_error("EKSC0412", 4);
     run.says(&["the StatefulSet cannot make its pods", "exceeded quota: none", "state   PENDING"]);
 }

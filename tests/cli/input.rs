@@ -14,6 +14,9 @@ async fn each_wrong_option_has_its_own_error_and_asks_nobody() {
             vec!["register", "--name", "a", "--role-arn", "arn:aws:sts::111122223333:assumed-role/R/s"],
             "EKSC0102",
         ),
+        (vec!["register", "--name", "a", "--role-path", "platform"], "EKSC0113"),
+        (vec!["register", "--name", "a", "--role-permissions-boundary", "Bound"], "EKSC0113"),
+        (vec!["register", "--name", "a", "--role-tag", "novalue"], "EKSC0103"),
         (vec!["register", "--name", "a", "--tag", "novalue"], "EKSC0103"),
         (vec!["register", "--name", "a", "--tag", "aws:x=y"], "EKSC0103"),
         (vec!["register", "--name", "a", "--region", "cn-north-1"], "EKSC0104"),
@@ -45,6 +48,11 @@ async fn a_typo_gets_the_nearest_right_word() {
     scene.run(&["register"]).await.expect(2).says(&["--name"]);
     scene.run(&["register", "--name", "a", "--provider", "gce"]).await.expect(2).says(&["GKE"]);
     scene.run(&["register", "--name", "a", "--wait-timeout", "5"]).await.expect(2).says(&["5m"]);
+    let arn = "arn:aws:iam::111122223333:role/R";
+    for option in ["--role-name", "--role-path", "--role-permissions-boundary", "--role-tag"] {
+        let both = ["register", "--name", "a", "--role-arn", arn, option, "x"];
+        scene.run(&both).await.expect_error("EKSC0107", 2).says(&["cannot be used with", option]);
+    }
     let both = ["register", "--name", "a", "--no-wait", "--wait-timeout", "5m"];
     scene.run(&both).await.expect(2).says(&["cannot be used with"]);
 }

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod adapter;
 mod boundaries;
 mod by_hand;
 mod code;
@@ -19,5 +20,7 @@ mod interrupts;
 mod options;
 mod output;
 mod register;
+mod rights;
+mod roles;
 mod support;
 mod takeover;

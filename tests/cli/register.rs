@@ -201,10 +201,29 @@ async fn a_new_role_is_waited_for_until_eks_can_see_it() {
 }
 
 #[tokio::test]
-async fn the_quota_is_named() {
+async fn a_used_up_quota_is_found_before_any_change() {
     let scene = Scene::new().await;
-    scene.settings(SettingsPatch { registered_clusters: Some(0), ..SettingsPatch::default() }).await;
+    let settings = |limit| SettingsPatch { registered_clusters: Some(limit), ..SettingsPatch::default() };
+    scene.settings(settings(0)).await;
+    let run = scene.register(&[]).await.expect_error("EKSC0404", 3);
+    run.says(&["0 clusters are registered in eu-west-1, of 0 that may be", "L-FDFA5F81"]);
+    let calls = scene.calls().await;
+    assert!(
+        !calls.iter().any(|call| call.operation.starts_with("Create") || call.operation == "RegisterCluster")
+    );
+    assert!(!scene.namespace_exists().await);
+
+    // Where it may not be looked at, EKS says it.
+    let message = "is not authorized to perform: servicequotas:GetServiceQuota";
+    scene.refuse("servicequotas", "GetServiceQuota", 403, "AccessDeniedException", message).await;
     let run = scene.register(&[]).await.expect_error("EKSC0404", 5);
-    run.says(&["L-FDFA5F81", "Left in place", "role AmazonEKSConnectorAgentRole"]);
-    assert!(!scene.namespace_exists().await, "what was made in the cluster is undone");
+    run.says(&["L-FDFA5F81", "used up is not known: servicequotas:GetServiceQuota is denied"]);
+    scene.heal().await;
+
+    // Clusters that EKS runs itself have a quota of their own; one that is registered already needs no more room.
+    scene.lease.aws().add_cluster(&scene.lease.account().id, "eu-west-1", "native").await.unwrap();
+    scene.settings(settings(1)).await;
+    scene.register(&[]).await.expect(0);
+    let again = scene.register(&[]).await.expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
 }

@@ -57,7 +57,8 @@ pub enum FaultKind {
     Reset,
     /// Never answers.
     Hang,
-    /// Answers 200 with a body that ends in the middle.
+    /// Answers 200 with the true answer, but for its end: whoever reads it cannot, though everything that matters is in
+    /// it, an activation code too. It strikes after the effect.
     MalformedBody,
 }
 
@@ -108,6 +109,10 @@ pub struct ActiveFault {
     pub seen: u32,
     /// How often it struck.
     pub struck: u32,
+    /// Of those how many are over, as far as the emulator is concerned: a call that is left hanging has had its effect,
+    /// if it was to have one.
+    #[serde(default)]
+    pub over: u32,
 }
 
 /// A delay of calls.
@@ -118,6 +123,15 @@ pub struct Latency {
     pub selector: Selector,
     /// Delay in milliseconds; 0 removes the rule.
     pub milliseconds: u64,
+}
+
+/// A fault that strikes a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Strike {
+    /// The fault's number.
+    pub(crate) id: u64,
+    pub(crate) when: When,
+    pub(crate) kind: FaultKind,
 }
 
 /// The faults and delays in force.
@@ -131,7 +145,7 @@ pub(crate) struct Faults {
 impl Faults {
     pub(crate) fn add(&mut self, fault: Fault) -> u64 {
         self.last_id += 1;
-        self.active.push(ActiveFault { id: self.last_id, fault, seen: 0, struck: 0 });
+        self.active.push(ActiveFault { id: self.last_id, fault, seen: 0, struck: 0, over: 0 });
         self.last_id
     }
 
@@ -164,12 +178,7 @@ impl Faults {
     }
 
     /// Counts a call, and tells which fault strikes it.
-    pub(crate) fn strike(
-        &mut self,
-        service: &str,
-        operation: &str,
-        account: Option<&str>,
-    ) -> Option<(When, FaultKind)> {
+    pub(crate) fn strike(&mut self, service: &str, operation: &str, account: Option<&str>) -> Option<Strike> {
         let mut result = None;
         for each in &mut self.active {
             if !each.fault.selector.matches(service, operation, account) {
@@ -179,9 +188,17 @@ impl Faults {
             let due = each.seen >= each.fault.nth && each.fault.times.is_none_or(|times| each.struck < times);
             if due && result.is_none() {
                 each.struck += 1;
-                result = Some((each.fault.when, each.fault.kind.clone()));
+                let (when, kind) = (each.fault.when, each.fault.kind.clone());
+                result = Some(Strike { id: each.id, when, kind });
             }
         }
         result
+    }
+
+    /// Notes that a call that a fault struck has had what effect it was to have.
+    pub(crate) fn over(&mut self, id: u64) {
+        for each in self.active.iter_mut().filter(|each| each.id == id) {
+            each.over += 1;
+        }
     }
 }

@@ -37,8 +37,10 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use listener::{Connection, Listener};
+use listener::Listener;
 use server::Server;
+
+use crate::socket::Connection;
 
 /// How to start an [`Emulator`].
 #[derive(Clone, Debug, Default)]

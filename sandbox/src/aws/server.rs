@@ -11,8 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
-use super::faults::{FaultKind, When};
-use super::listener::Connection;
+use super::faults::{FaultKind, Strike, When};
 use super::log::{Entry, redact};
 use super::request::Request;
 use super::response::Answer;
@@ -20,6 +19,7 @@ use super::service::{Call, Error, Operation, Protocol, Service};
 use super::signature::Authorization;
 use super::state::State;
 use super::{authentication, iam, validation};
+use crate::socket::Connection;
 
 /// Larger than any request that the services accept.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -78,7 +78,7 @@ struct Arrived {
     region: String,
     sequence: u64,
     delay: Duration,
-    fault: Option<(When, FaultKind)>,
+    fault: Option<Strike>,
 }
 
 impl Server {
@@ -87,25 +87,23 @@ impl Server {
         let arrived = self.arrive(&request);
         tokio::time::sleep(arrived.delay).await;
         let (service, sequence, fault) = (arrived.service, arrived.sequence, arrived.fault.clone());
-        let answer = match &fault {
-            Some((When::Before, _)) => None,
-            Some((When::After, _)) | None => Some(self.run(arrived)),
-        };
-        let answer = match (fault, answer) {
+        let has_effect = fault
+            .as_ref()
+            .is_none_or(|fault| fault.when == When::After || fault.kind == FaultKind::MalformedBody);
+        let answer = has_effect.then(|| self.run(arrived));
+        let answer = match (fault.as_ref().map(|fault| &fault.kind), answer) {
             (None, Some(answer)) => Ok(answer),
-            (Some((_, kind)), _) => match kind {
-                FaultKind::Error { status, code, message } => {
-                    let error = Error::new(status, &code, message);
-                    Ok((Answer::error(service, &error), Some(code)))
-                }
-                FaultKind::MalformedBody => Ok((Answer::malformed(service), None)),
-                FaultKind::Reset | FaultKind::Hang => Err(kind),
-            },
-            (None, None) => Ok((Answer::malformed(service), None)),
+            (Some(FaultKind::MalformedBody), Some((answer, _))) => Ok((answer.without_its_end(), None)),
+            (Some(FaultKind::Error { status, code, message }), _) => {
+                let error = Error::new(*status, code, message.clone());
+                Ok((Answer::error(service, &error), Some(code.clone())))
+            }
+            (Some(kind), _) => Err(kind.clone()),
+            (None, None) => Err(FaultKind::Hang),
         };
         let status = answer.as_ref().map_or(0, |(answer, _)| answer.status);
         let code = answer.as_ref().ok().and_then(|(_, code)| code.clone());
-        self.state().log.finish(sequence, |entry| {
+        self.finish(sequence, fault.map(|fault| fault.id), |entry| {
             entry.status = status;
             entry.error = code;
             entry.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -121,6 +119,15 @@ impl Server {
                 connection.reset();
                 Response::new(Body::empty())
             }
+        }
+    }
+
+    /// Completes the log's entry of a call, and notes that the fault that struck it is over.
+    fn finish(&self, sequence: u64, fault: Option<u64>, complete: impl FnOnce(&mut Entry)) {
+        let mut state = self.state();
+        state.log.finish(sequence, complete);
+        if let Some(fault) = fault {
+            state.faults.over(fault);
         }
     }
 

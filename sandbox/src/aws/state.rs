@@ -86,6 +86,9 @@ pub(crate) struct Account {
     #[serde(serialize_with = "used_regions")]
     pub(crate) regions: BTreeMap<String, Region>,
     pub(crate) settings: AccountSettings,
+    /// Every activation code that was ever given, for whoever looks whether one leaked.
+    #[serde(skip)]
+    pub(crate) codes: Vec<String>,
 }
 
 impl Account {

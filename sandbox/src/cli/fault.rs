@@ -72,7 +72,7 @@ struct KindArguments {
     #[arg(long)]
     hang: bool,
 
-    /// Answer 200 with half a body
+    /// Answer 200 with a body that lacks its end
     #[arg(long)]
     malformed_body: bool,
 }
@@ -115,7 +115,7 @@ pub(super) async fn run(
                     FaultKind::Error { status, code, .. } => format!("{status} {code}"),
                     FaultKind::Reset => "connection cut".to_owned(),
                     FaultKind::Hang => "no answer".to_owned(),
-                    FaultKind::MalformedBody => "half a body".to_owned(),
+                    FaultKind::MalformedBody => "a body without its end".to_owned(),
                 };
                 let calls = calls(selector);
                 let struck = active.struck;

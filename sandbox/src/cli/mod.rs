@@ -6,6 +6,7 @@ mod env;
 mod fault;
 mod knobs;
 mod log;
+mod matrix;
 mod status;
 mod up;
 
@@ -57,6 +58,7 @@ enum Command {
     Access(access::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
+    Matrix(matrix::Arguments),
 }
 
 /// Parses and runs a command line. What it shows goes to `out`, what it is doing to standard error.
@@ -94,6 +96,7 @@ pub async fn run(
         Command::Access(arguments) => access::run(&arguments, &running(&place)?, out).await,
         Command::Demo(arguments) => demo::run(arguments, &directory("demo"), out).await,
         Command::Bench(arguments) => bench::run(arguments, &directory("bench"), out).await,
+        Command::Matrix(arguments) => matrix::run(arguments, &directory("matrix"), out).await,
     }
 }
 

@@ -265,6 +265,16 @@ impl Cluster {
         Ok(path)
     }
 
+    /// The API server's certificate and its key, both PEM, for somebody who stands in front of it: clients cannot tell
+    /// the two apart.
+    pub(crate) fn certificate(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let read = |name: &str| {
+            let path = self.directory.join(name);
+            fs::read(&path).with_context(|| format!("could not read {}", path.display()))
+        };
+        Ok((read("server.crt")?, read("server.key")?))
+    }
+
     /// A client that may do everything. It belongs to the runtime that it is made in.
     ///
     /// # Errors

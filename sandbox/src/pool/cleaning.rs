@@ -72,6 +72,16 @@ impl Baseline {
         timeout(CLEANING, self.restore_in_rounds(client).boxed()).await.context("still not clean in time")?
     }
 
+    /// The objects that were not there when the cluster was new, as they are now.
+    pub(super) async fn surplus(&self, client: &Client) -> Result<Vec<DynamicObject>> {
+        let found = observe(client).await?;
+        Ok(found
+            .into_iter()
+            .filter(|found| !self.0.contains_key(&found.key()))
+            .map(|found| found.object)
+            .collect())
+    }
+
     async fn restore_in_rounds(&self, client: &Client) -> Result<()> {
         let begun = Instant::now();
         loop {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use kube::Client;
+use kube::core::DynamicObject;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
@@ -69,6 +70,15 @@ impl Lease {
         self.place().clean().await?;
         self.account = self.aws().create_account(AccountSpec::default()).await?;
         Ok(())
+    }
+
+    /// The objects in the cluster that were not there when it was new, with everything that is in them: of every kind
+    /// that the API server knows, but for what the system makes by itself.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn surplus(&self) -> Result<Vec<DynamicObject>> {
+        self.place().baseline.surplus(&self.client().await?).await
     }
 
     /// The whole environment for a child process that uses the cluster and the account as a person does.

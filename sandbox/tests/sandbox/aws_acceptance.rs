@@ -151,6 +151,15 @@ async fn the_aws_cli_runs_the_documented_sequence() {
     let exists = stage.aws_fails(&create).await;
     assert!(exists.contains("(EntityAlreadyExists)"), "{exists}");
 
+    let boundary = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore";
+    let bound =
+        "iam put-role-permissions-boundary --role-name AmazonEKSConnectorAgentRole --permissions-boundary";
+    assert_eq!(stage.aws(&format!("{bound} {boundary}")).await, Value::Null);
+    let shown = stage.aws("iam get-role --role-name AmazonEKSConnectorAgentRole").await["Role"].take();
+    assert_eq!(shown["PermissionsBoundary"]["PermissionsBoundaryArn"], boundary);
+    let missing = stage.aws_fails(&format!("{bound} arn:aws:iam::{account}:policy/Missing")).await;
+    assert!(missing.contains("(NoSuchEntity)"), "{missing}");
+
     let policy = file("fixtures/eks-connector-agent-policy.json");
     let put = format!(
         "iam put-role-policy --role-name AmazonEKSConnectorAgentRole --policy-name AmazonEKSConnectorAgentPolicy \

@@ -213,6 +213,28 @@ async fn a_connection_can_be_cut_hang_or_end_in_the_middle() {
     assert_eq!(request(long).await.unwrap().status(), 200);
 }
 
+/// Whoever prints an answer that it cannot read would show everything that matters in it.
+#[tokio::test]
+async fn a_malformed_answer_is_the_true_one_without_its_end() {
+    let (emulator, aws) = start().await;
+    let control = emulator.control();
+    let role = aws.agent_role().await;
+    let id =
+        control.add_fault(Fault::once("eks", "RegisterCluster", FaultKind::MalformedBody)).await.unwrap();
+    let answer = aws.register("c1", &role).await;
+    let [code] =
+        <[String; 1]>::try_from(control.activation_codes(Some(&aws.account)).await.unwrap()).unwrap();
+    assert!(answer.text.contains(&code), "{}", answer.text);
+    assert!(serde_json::from_str::<Value>(&answer.text).is_err(), "{}", answer.text);
+    let faults = control.faults().await.unwrap();
+    let fault = faults.iter().find(|fault| fault.id == id).unwrap();
+    assert_eq!((fault.struck, fault.over), (1, 1));
+    // Deregistered or not, a code that was given stays known.
+    aws.eks("DELETE", "/cluster-registrations/c1", None).await.ok();
+    assert_eq!(control.activation_codes(Some(&aws.account)).await.unwrap(), [code]);
+    assert!(control.activation_codes(Some("000000000000")).await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn the_most_specific_latency_holds() {
     let (emulator, aws) = start().await;

@@ -11,6 +11,7 @@ use crate::error::{Code, Error};
 use crate::manifest::{self, RegistrationMark};
 use crate::plan::{Done, StepFailure};
 use crate::ports::{Failure, FailureKind, RegisterCall, Registered};
+use crate::registration::quota::HOW_TO_GET_ROOM;
 use crate::registration::step::NewRegistration;
 
 /// How long RegisterCluster is tried while IAM's changes spread (seen to take up to about two minutes).
@@ -33,10 +34,10 @@ impl RegisterWorker {
         let secret = manifest::activation_secret(&self.desired.settings, &mark);
         self.context.registration_is_uncertain.store(false, Ordering::Release);
         self.context.code_in_cluster.store(true, Ordering::Release);
-        match self.ports.cluster.keep_activation(&secret, &registered.activation).await {
-            Ok(applied) if applied.created => self.note_made(&secret.reference, applied.uid),
-            Ok(_) => {}
-            Err(failure) => return Err(self.take_back(&name, failure).await.into()),
+        let kept = self.ports.cluster.keep_activation(&secret, &registered.activation).await;
+        self.note_applied(&secret.reference, &kept);
+        if let Err(failure) = kept {
+            return Err(self.take_back(&name, failure).await.into());
         }
         let Registered { arn, activation, .. } = registered;
         // A plan registers once.
@@ -50,7 +51,7 @@ impl RegisterWorker {
         new: NewRegistration,
         progress: &Progress,
     ) -> Result<Registered, StepFailure> {
-        let role_arn = new.role_arn.or_else(|| self.context.role_arn.get().cloned()).ok_or_else(|| {
+        let role_arn = new.role_arn.or_else(|| self.roles.made_arn().cloned()).ok_or_else(|| {
             Error::failed(
                 Code::INTERNAL,
                 "the agent role's ARN is not known when the cluster is to be registered",
@@ -95,8 +96,7 @@ impl RegisterWorker {
                 FailureKind::NotPropagated => return Err(not_accepted(&call, &failure).into()),
                 // One that was made a moment ago is on its way; one that could not be made is not.
                 FailureKind::ServiceLinkedRoleMissing
-                    if self.context.made_service_linked_role.load(Ordering::Acquire)
-                        && began.elapsed() < PROPAGATION_BOUND =>
+                    if self.roles.made_service_linked_role() && began.elapsed() < PROPAGATION_BOUND =>
                 {
                     progress("waiting until EKS can see the service-linked role".to_owned());
                 }
@@ -125,10 +125,7 @@ impl RegisterWorker {
                     continue;
                 }
                 FailureKind::LimitExceeded => {
-                    return Err(failure
-                        .into_error(&attempting)
-                        .fix("deregister a cluster that is no longer used, or raise the quota \"Registered clusters\" (L-FDFA5F81)")
-                        .into());
+                    return Err(failure.into_error(&attempting).fix(HOW_TO_GET_ROOM).into());
                 }
                 _ => return Err(stale_or(failure, &attempting)),
             }
@@ -146,6 +143,7 @@ impl RegisterWorker {
             Code::ACTIVATION_NOT_KEPT,
             format!("the activation of {name} could not be kept in the cluster"),
         )
+        .call(&why.operation)
         .cause(why.message.clone());
         match self.ports.registrations.deregister(name).await {
             Ok(()) => {
@@ -155,7 +153,13 @@ impl RegisterWorker {
                     .fix("make sure that the cluster can be reached and written to, then run the same command again")
             }
             Err(failure) => error
-                .fact("state", format!("the registration could not be taken back: {}", failure.message))
+                .fact(
+                    "state",
+                    format!(
+                        "the registration could not be taken back ({}): {}",
+                        failure.operation, failure.message
+                    ),
+                )
                 .fix("run the same command again: it removes the registration and makes it anew"),
         }
     }
@@ -166,6 +170,7 @@ fn not_accepted(call: &RegisterCall, failure: &Failure) -> Error {
         Code::ROLE_NOT_ACCEPTED,
         format!("EKS did not accept the agent role {} within {} minutes", call.role_arn, PROPAGATION_BOUND.as_secs() / 60),
     )
+    .call(&failure.operation)
     .cause(failure.message.clone())
     .fix("check that the role exists and that its trust policy lets ssm.amazonaws.com assume it; if it is new, run the same command again in a few minutes")
 }

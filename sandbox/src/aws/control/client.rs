@@ -199,6 +199,16 @@ impl Client {
         self.get("/instances", &Filter { account: account.map(str::to_owned), ..Filter::default() }).await
     }
 
+    /// Every activation code that one account was ever given, or all: to look whether one leaked. AWS shows a code once
+    /// and never again.
+    ///
+    /// # Errors
+    ///
+    /// See [`Client`].
+    pub async fn activation_codes(&self, account: Option<&str>) -> anyhow::Result<Vec<String>> {
+        self.get("/codes", &Filter { account: account.map(str::to_owned), ..Filter::default() }).await
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str, filter: &Filter) -> anyhow::Result<T> {
         let query = serde_urlencoded::to_string(filter)?;
         self.send::<(), T>(Method::GET, &format!("{path}?{query}"), None).await

@@ -51,6 +51,7 @@ pub(crate) fn routes() -> Router<Server> {
         .route("/log", get(log).delete(reset_log))
         .route("/dump", get(dump))
         .route("/instances", get(instances))
+        .route("/codes", get(codes))
 }
 
 async fn create_account(Shared(server): Shared<Server>, Json(spec): Json<AccountSpec>) -> Answer<Account> {
@@ -274,6 +275,13 @@ async fn instances(
         }
     }
     Json(shown)
+}
+
+async fn codes(Shared(server): Shared<Server>, Query(filter): Query<Filter>) -> Json<Vec<String>> {
+    let state = server.state();
+    let accounts = state.accounts.values();
+    let wanted = accounts.filter(|account| filter.account.as_ref().is_none_or(|only| *only == account.id));
+    Json(wanted.flat_map(|account| account.codes.iter().cloned()).collect())
 }
 
 fn unknown(what: &str) -> Refusal {

@@ -120,6 +120,7 @@ pub(super) fn register_cluster(call: &mut Call<'_>) -> Result<Value, Error> {
     // The code is in this answer and in no other.
     cluster["connectorConfig"]["activationCode"] = Value::from(activation.code.clone());
     cluster["connectorConfig"]["activationExpiry"] = epoch(activation.expires_at);
+    call.account_mut()?.codes.push(activation.code.clone());
     let here = call.here()?;
     here.activations.insert(activation.id.clone(), activation);
     here.registrations.insert(name, registration);

@@ -33,6 +33,7 @@ const OPERATIONS: &[Operation] = &[
     Operation::new("DeleteRole", &[ROLE_NAME], roles::delete_role),
     Operation::new("ListRoles", roles::LIST, roles::list_roles),
     Operation::new("UpdateAssumeRolePolicy", roles::UPDATE_TRUST, roles::update_assume_role_policy),
+    Operation::new("PutRolePermissionsBoundary", roles::BOUNDARY, roles::put_role_permissions_boundary),
     Operation::new("TagRole", tags::TAG, tags::tag_role),
     Operation::new("UntagRole", tags::UNTAG, tags::untag_role),
     Operation::new("ListRoleTags", LIST_OF_ROLE, tags::list_role_tags),

@@ -43,6 +43,21 @@ pub(super) const LIST: &[Member] = &[Member::text("PathPrefix").range(1, 512), M
 pub(super) const UPDATE_TRUST: &[Member] =
     &[ROLE_NAME, Member::text("PolicyDocument").required().range(1, 131_072)];
 
+pub(super) const BOUNDARY: &[Member] =
+    &[ROLE_NAME, Member::text("PermissionsBoundary").required().range(20, 2048)];
+
+/// A boundary is a managed policy that exists.
+fn check_boundary(call: &Call<'_>, arn: &str) -> Result<(), Error> {
+    if managed_policy(call.account()?, arn).is_none() {
+        return Err(Error::new(
+            404,
+            "NoSuchEntity",
+            format!("Scope ARN: {arn} does not exist or is not attachable."),
+        ));
+    }
+    Ok(())
+}
+
 fn check_trust(document: &str) -> Result<(), Error> {
     Policy::parse(document, PolicyKind::Trust)
         .map_err(|message| Error::new(400, "MalformedPolicyDocument", message))?;
@@ -75,14 +90,8 @@ pub(super) fn create_role(call: &mut Call<'_>) -> Result<Value, Error> {
     if call.account()?.role(&name).is_some() {
         return Err(Error::new(409, "EntityAlreadyExists", format!("Role with name {name} already exists.")));
     }
-    if let Some(boundary) = &boundary
-        && managed_policy(call.account()?, boundary).is_none()
-    {
-        return Err(Error::new(
-            404,
-            "NoSuchEntity",
-            format!("Scope ARN: {boundary} does not exist or is not attachable."),
-        ));
+    if let Some(boundary) = &boundary {
+        check_boundary(call, boundary)?;
     }
     let role = Role {
         name: name.clone(),
@@ -163,6 +172,17 @@ pub(super) fn update_assume_role_policy(call: &mut Call<'_>) -> Result<Value, Er
     role.trust_before = role.visible_trust(now, delay).map(str::to_owned);
     role.trust_changed_at = now;
     role.trust = trust;
+    Ok(Value::Null)
+}
+
+pub(super) fn put_role_permissions_boundary(call: &mut Call<'_>) -> Result<Value, Error> {
+    let boundary = call.text("PermissionsBoundary");
+    let context = [("iam:permissionsboundary".to_owned(), vec![boundary.clone()])].into();
+    let arn = super::role_arn(call, &call.text("RoleName"))?;
+    call.authorize_with("iam:PutRolePermissionsBoundary", &arn, context)?;
+    changeable_role(call)?;
+    check_boundary(call, &boundary)?;
+    changeable_role(call)?.permissions_boundary = Some(boundary);
     Ok(Value::Null)
 }
 

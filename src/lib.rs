@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod output;
 pub mod plan;
 pub mod ports;
+pub mod rbac;
 pub mod registration;
 mod run;
 

@@ -44,6 +44,8 @@ pub enum FailureKind {
     Denied,
     /// No credentials could be found.
     NoCredentials,
+    /// The source of credentials that is configured gives none.
+    CredentialSource,
     /// The credentials have expired.
     ExpiredCredentials,
     /// The credentials are not accepted.

@@ -26,7 +26,7 @@ const ON_THEIR_WAY: usize = 1024;
 /// It holds back every byte by half the latency in each direction, and keeps order and throughput: a request with its
 /// answer costs one latency, a TLS handshake as many as it has round trips. TLS goes through it untouched. What it
 /// cannot delay is TCP's own handshake, which on loopback is over before the relay sees the connection.
-pub(crate) struct Relay {
+pub struct Relay {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     task: AbortHandle,
@@ -37,7 +37,7 @@ impl Relay {
     ///
     /// # Errors
     /// No port can be had.
-    pub(crate) async fn start(target: SocketAddr, latency: Duration) -> Result<Self> {
+    pub async fn start(target: SocketAddr, latency: Duration) -> Result<Self> {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no free port on loopback")?;
         let address = listener.local_addr()?;
@@ -47,12 +47,14 @@ impl Relay {
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// How many connections it has taken since its start.
-    pub(crate) fn connections(&self) -> usize {
+    #[must_use]
+    pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 }

@@ -4,7 +4,6 @@
 //! Shares no code with eksconnect: a mistake must not hide by being made on both sides.
 
 mod bench;
-mod delay;
 mod demo;
 mod environment;
 mod progress;
@@ -14,8 +13,10 @@ mod socket;
 mod workspace;
 
 pub mod aws;
+pub mod calls;
 pub mod cli;
 pub mod controlplane;
+pub mod delay;
 pub mod matrix;
 pub mod node;
 pub mod pool;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::imds;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
@@ -12,8 +14,10 @@ use aws_runtime::env_config::section::EnvConfigSections;
 use aws_runtime::env_config::source;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::app_name::AppName;
 use aws_types::os_shim_internal::{Env, Fs};
 
+use super::credentials::AskedOnce;
 use crate::error::{Code, Error};
 use crate::registration::name::check_region;
 
@@ -43,6 +47,9 @@ pub struct Connected {
 /// How long a TCP and TLS connection may take, as the SDK's own default.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
 
+/// How long the instance metadata service may take to connect and to answer.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Attempts of a request that AWS throttles or fails to answer, as the SDK's own default.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -69,14 +76,36 @@ pub async fn connect(settings: &AwsSettings) -> Result<Connected, Error> {
                 .operation_timeout(settings.attempt_timeout * (attempts + 1))
                 .build(),
         );
+    let with_region = ProviderConfig::without_region().with_region(Some(Region::new(region.clone())));
     if let Some(profile) = &settings.profile {
         // The SDK lets keys in the environment win over a profile; who names one on the command line means it.
-        let with_region = ProviderConfig::without_region().with_region(Some(Region::new(region.clone())));
         let credentials =
             ProfileFileCredentialsProvider::builder().configure(&with_region).profile_name(profile).build();
-        loader = loader.profile_name(profile).credentials_provider(credentials);
+        loader = loader.profile_name(profile).credentials_provider(AskedOnce::new(credentials));
+    } else {
+        // As the AWS CLI asks it: once, for a second. The SDK would keep whoever is not on EC2 waiting for several.
+        let metadata = imds::Client::builder()
+            .configure(&with_region)
+            .max_attempts(1)
+            .connect_timeout(METADATA_TIMEOUT)
+            .read_timeout(METADATA_TIMEOUT)
+            .build();
+        let credentials =
+            DefaultCredentialsChain::builder().configure(with_region).imds_client(metadata).build().await;
+        loader = loader.credentials_provider(AskedOnce::new(credentials));
     }
-    Ok(Connected { sdk: loader.load().await, region })
+    let mut sdk = loader.load().await;
+    // What CloudTrail calls us, unless the user has a name for it (AWS_SDK_UA_APP_ID).
+    if sdk.app_name().is_none() {
+        sdk = sdk.into_builder().app_name(our_name()?).build();
+    }
+    Ok(Connected { sdk, region })
+}
+
+fn our_name() -> Result<AppName, Error> {
+    AppName::new(concat!("eksconnect-", env!("CARGO_PKG_VERSION"))).map_err(|error| {
+        Error::failed(Code::INTERNAL, "the name that AWS is told cannot be used").with_source(error)
+    })
 }
 
 fn max_attempts(setting: Option<&str>) -> Result<u32, Error> {

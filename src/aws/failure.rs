@@ -37,25 +37,8 @@ where
         SdkError::TimeoutError(_) => answer(FailureKind::Unreachable, "no answer in time".to_owned()),
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => match credentials_error(error) {
             Some(credentials) => {
-                let kind = if matches!(credentials, CredentialsError::CredentialsNotLoaded(_)) {
-                    FailureKind::NoCredentials
-                } else if chain(credentials).to_ascii_lowercase().contains("expired") {
-                    FailureKind::ExpiredCredentials
-                } else {
-                    FailureKind::NoCredentials
-                };
-                answer(
-                    kind,
-                    match kind {
-                        FailureKind::NoCredentials
-                            if matches!(credentials, CredentialsError::CredentialsNotLoaded(_)) =>
-                        {
-                            "no credentials in the environment, the profile, or the instance's metadata"
-                                .to_owned()
-                        }
-                        _ => chain(credentials),
-                    },
-                )
+                let (kind, message) = no_credentials(credentials);
+                answer(kind, message)
             }
             None => answer(FailureKind::Unreachable, chain(error)),
         },
@@ -64,6 +47,21 @@ where
         }
         _ => answer(FailureKind::Malformed, error.to_string()),
     }
+}
+
+/// Why there are no credentials: no source is configured, what it gave has expired, or it gives nothing.
+fn no_credentials(error: &CredentialsError) -> (FailureKind, String) {
+    let message = chain(error);
+    if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+        // The SDK's own words for that are about its providers.
+        let nowhere = "no credentials in the environment, the profile, or the instance's metadata";
+        let nowhere = if message.contains("no providers in chain") { nowhere } else { message.as_str() };
+        return (FailureKind::NoCredentials, nowhere.to_owned());
+    }
+    if message.to_ascii_lowercase().contains("expired") {
+        return (FailureKind::ExpiredCredentials, message);
+    }
+    (FailureKind::CredentialSource, message)
 }
 
 /// Kinds by code (service models, and aws-api facts that they lack: `InvalidRequestException` is not modelled on

@@ -1,6 +1,7 @@
 //! Adapters to AWS. SDK types and errors stop here.
 
 mod config;
+mod credentials;
 mod eks;
 mod failure;
 mod iam;

@@ -1,5 +1,6 @@
 //! The options of every command.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,9 +120,18 @@ impl GlobalArgs {
             from_environment: environment::kubeconfig_files(),
             context: self.context.clone(),
             attempt_timeout: self.timeout,
+            // Where somebody is there, the plugin may be showing them where to log in.
+            plugin_timeout: if io::stdin().is_terminal() {
+                self.timeout.max(TO_LOG_IN)
+            } else {
+                self.timeout
+            },
         }
     }
 }
+
+/// How long a person may take to log in.
+const TO_LOG_IN: Duration = Duration::from_secs(5 * 60);
 
 /// As long as an activation can be used: nothing is worth waiting for longer.
 const LONGEST: Duration = Duration::from_secs(72 * 60 * 60);

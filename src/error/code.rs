@@ -102,6 +102,8 @@ codes! {
     AWS_SETTING = "0210";
     /// AWS refused a request as wrong.
     AWS_REJECTED = "0211";
+    /// The configured source of AWS credentials gives none.
+    CREDENTIAL_SOURCE = "0212";
 
     /// No kubeconfig, or none with a usable context.
     NO_KUBECONFIG = "0301";
@@ -127,6 +129,10 @@ codes! {
     CLUSTER_CERTIFICATE = "0311";
     /// Rights in the cluster are missing.
     RIGHTS_MISSING = "0312";
+    /// The kubeconfig's credential plugin gives no credentials.
+    CREDENTIAL_PLUGIN = "0313";
+    /// The kubeconfig's client certificate has expired.
+    CERTIFICATE_EXPIRED = "0314";
 
     /// EKS did not accept the agent role within the bound.
     ROLE_NOT_ACCEPTED = "0401";

@@ -23,6 +23,10 @@ impl Failure {
                 Side::Aws => "run aws configure or aws sso login, name a profile with --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
                 Side::Cluster => "check the user of this context: kubectl config view --minify",
             }),
+            FailureKind::CredentialSource => error.cause(self.message.clone()).fix(match self.side {
+                Side::Aws => "log in to the source that the cause names (aws sso login), or mend it: aws sts get-caller-identity uses the same one",
+                Side::Cluster => "make sure that the plugin works: kubectl auth whoami",
+            }),
             FailureKind::ExpiredCredentials => {
                 error.cause(self.message.clone()).fix("log in again (aws sso login, or new temporary credentials)")
             }
@@ -62,6 +66,7 @@ fn code(side: Side, kind: FailureKind, operation: &str) -> Code {
     match (side, kind) {
         (Side::Aws, FailureKind::Denied) => Code::AWS_DENIED,
         (Side::Aws, FailureKind::NoCredentials) => Code::NO_CREDENTIALS,
+        (Side::Aws, FailureKind::CredentialSource) => Code::CREDENTIAL_SOURCE,
         (Side::Aws, FailureKind::ExpiredCredentials) => Code::EXPIRED_CREDENTIALS,
         (Side::Aws, FailureKind::RejectedCredentials) => Code::REJECTED_CREDENTIALS,
         (Side::Aws, FailureKind::Unreachable | FailureKind::Certificate) => Code::AWS_UNREACHABLE,
@@ -78,6 +83,7 @@ fn code(side: Side, kind: FailureKind, operation: &str) -> Code {
             Code::AWS_UNEXPECTED
         }
         (Side::Cluster, FailureKind::Denied) => Code::CLUSTER_DENIED,
+        (Side::Cluster, FailureKind::CredentialSource) => Code::CREDENTIAL_PLUGIN,
         (
             Side::Cluster,
             FailureKind::NoCredentials | FailureKind::ExpiredCredentials | FailureKind::RejectedCredentials,

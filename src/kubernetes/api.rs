@@ -219,7 +219,7 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> (FailureKind, String)
     }
     if all.contains("auth exec") || all.contains("auth error") {
         // Not its words: a plugin's standard output is a token.
-        return (FailureKind::NoCredentials, "the credential plugin of the kubeconfig failed".to_owned());
+        return (FailureKind::CredentialSource, "the credential plugin of the kubeconfig failed".to_owned());
     }
     (FailureKind::Unreachable, all.replace("ServiceError: ", ""))
 }

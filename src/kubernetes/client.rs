@@ -3,16 +3,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt;
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::proxy::matcher::Matcher;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use kube::client::{AuthError, ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower::{BoxError, ServiceBuilder};
 
+use super::certificate;
+use super::transport::Transport;
 use crate::error::{Code, Error};
 
 /// What the command line says about the cluster.
@@ -26,6 +32,8 @@ pub struct ClusterSettings {
     pub context: Option<String>,
     /// How long a single attempt of a request may take; watches are exempt.
     pub attempt_timeout: Duration,
+    /// How long a credential plugin may take. A person may have to log in first.
+    pub plugin_timeout: Duration,
 }
 
 /// A cluster, ready to be called.
@@ -39,11 +47,14 @@ pub struct Connected {
     pub server: String,
 }
 
-/// How often a silent HTTP/2 connection is asked whether it lives, and how long it may take to answer, as client-go's.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long it may take until there is a connection, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Finds the cluster and sets up a client; asks the API server nothing. Runs exec credential plugins, off the async
-/// threads.
+/// What audit logs of the API server call us.
+const OUR_NAME: &str = concat!("eksconnect/", env!("CARGO_PKG_VERSION"));
+
+/// Finds the cluster and sets up a client; begins to connect, and asks the API server nothing. Runs exec credential
+/// plugins, off the async threads.
 ///
 /// # Errors
 /// No kubeconfig, no such context, an unusable kubeconfig, a failing credential plugin.
@@ -51,14 +62,17 @@ pub async fn connect(settings: &ClusterSettings) -> Result<Connected, Error> {
     let (mut config, context) = load(settings).await?;
     // One retry layer, and that is ours (api.rs): kube's would go on for minutes.
     config.default_retry = false;
-    config.connect_timeout = Some(settings.attempt_timeout.min(Duration::from_secs(10)));
+    config.connect_timeout = Some(settings.attempt_timeout.min(CONNECT_TIMEOUT));
+    config.headers.push((USER_AGENT, HeaderValue::from_static(OUR_NAME)));
     let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-    let built = tokio::task::spawn_blocking(move || build(config)).await;
-    let client = match built {
-        Ok(Ok(client)) => client,
-        Ok(Err(error)) => return Err(unusable(&context, plugin.as_deref(), &error)),
-        Err(join) => {
+    certificate::refuse_expired(&config.auth_info, &context)?;
+    let building = tokio::task::spawn_blocking(move || build(config));
+    let client = match tokio::time::timeout(settings.plugin_timeout, building).await {
+        Ok(Ok(Ok(client))) => client,
+        Ok(Ok(Err(error))) => return Err(unusable(&context, plugin.as_deref(), &error)),
+        Err(_) => return Err(silent(&context, plugin.as_deref(), settings.plugin_timeout)),
+        Ok(Err(join)) => {
             return Err(
                 Error::failed(Code::INTERNAL, "setting up the cluster's client failed").with_source(join)
             );
@@ -82,12 +96,11 @@ fn build(config: Config) -> Result<Client, kube::Error> {
         let name = name.try_into().map_err(|error| kube::Error::Service(Box::new(error)))?;
         tls = tls.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let transport = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        // A connection that died without a word is noticed while a watch is silent.
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .http2_keep_alive_timeout(KEEP_ALIVE)
-        .build::<_, Body>(tls.enable_all_versions().wrap_connector(tcp));
+    let limit = config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+    let connector = tls.enable_all_versions().wrap_connector(tcp);
+    let transport = Transport::new(connector, config.cluster_url.clone(), limit);
+    // The handshake goes on beside whatever else has to be found out first.
+    tokio::spawn(transport.open().map(drop));
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
@@ -175,14 +188,24 @@ fn has_own_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
 fn with_proxy(mut config: Config, has_own: bool) -> Config {
     if !has_own {
         config.proxy_url = Matcher::from_env().intercept(&config.cluster_url).and_then(|proxy| {
-            let Some((user, password)) = proxy.raw_auth() else { return Some(proxy.uri().clone()) };
+            let Some((user, password)) = credentials_of(&proxy) else { return Some(proxy.uri().clone()) };
             // kube reads the credentials from the URL.
-            let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            let encode = |text: String| utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
             let (scheme, authority) = (proxy.uri().scheme_str()?, proxy.uri().authority()?);
             format!("{scheme}://{}:{}@{authority}", encode(user), encode(password)).parse().ok()
         });
     }
     config
+}
+
+/// Of a SOCKS proxy they come as they are, of an HTTP proxy as the header that says them.
+fn credentials_of(proxy: &Intercept) -> Option<(String, String)> {
+    if let Some((user, password)) = proxy.raw_auth() {
+        return Some((user.to_owned(), password.to_owned()));
+    }
+    let encoded = proxy.basic_auth()?.to_str().ok()?.strip_prefix("Basic ")?;
+    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    decoded.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
 }
 
 fn list(names: &[String]) -> String {
@@ -218,26 +241,34 @@ fn unreadable(settings: &ClusterSettings, error: &KubeconfigError) -> Error {
 }
 
 fn unusable(context: &str, plugin: Option<&str>, error: &kube::Error) -> Error {
-    // A plugin's output is not shown: its standard output is a token.
+    // A plugin's output is not shown, for its standard output is a token; nor are its arguments, which may hold one.
+    let name = plugin.unwrap_or("the credential plugin");
     let cause = match error {
-        kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) => format!("{cmd} ended with {}", out.status),
-        kube::Error::Auth(AuthError::AuthExecStart(io)) => {
-            format!("{} cannot be started: {io}", plugin.unwrap_or("the credential plugin"))
-        }
+        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => format!("{name} ended with {}", out.status),
+        kube::Error::Auth(AuthError::AuthExecStart(io)) => format!("{name} cannot be started: {io}"),
         kube::Error::Auth(AuthError::AuthExecParse(_)) => {
-            format!("{} does not print an ExecCredential", plugin.unwrap_or("the credential plugin"))
+            format!("{name} does not print an ExecCredential")
         }
         other => other.to_string(),
     };
-    let failed = Error::failed(
-        Code::CLUSTER_UNAUTHENTICATED,
-        format!("the credentials of context {context:?} could not be obtained"),
-    )
-    .cause(cause);
+    let code = if plugin.is_some() { Code::CREDENTIAL_PLUGIN } else { Code::CLUSTER_UNAUTHENTICATED };
+    let failed = Error::failed(code, format!("the credentials of context {context:?} could not be obtained"))
+        .cause(cause);
     match plugin {
         Some(command) => {
             failed.fix(format!("make sure that {command} is installed and works: kubectl auth whoami"))
         }
         None => failed.fix("check the user of this context: kubectl config view --minify"),
     }
+}
+
+fn silent(context: &str, plugin: Option<&str>, limit: Duration) -> Error {
+    let plugin = plugin.unwrap_or("the credential plugin");
+    let limit = jiff::SignedDuration::try_from(limit).unwrap_or_default();
+    Error::failed(
+        Code::CREDENTIAL_PLUGIN,
+        format!("the credentials of context {context:?} could not be obtained"),
+    )
+    .cause(format!("{plugin} has not ended within {limit:#}"))
+    .fix(format!("see what {plugin} waits for: kubectl auth whoami; --timeout gives it longer"))
 }

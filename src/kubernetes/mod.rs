@@ -2,6 +2,7 @@
 
 mod agents;
 mod api;
+mod certificate;
 mod client;
 mod diagnose;
 mod lease;
@@ -9,6 +10,7 @@ mod port;
 mod replace;
 mod rights;
 mod secrets;
+mod transport;
 
 pub use client::{ClusterSettings, connect};
 pub use port::KubernetesCluster;

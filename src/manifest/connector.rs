@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::inherited::Inherited;
 use super::network_policy::network_policy;
+use super::openshift::{USE_CONSTRAINTS, openshift_objects};
 use super::workload::{ApiServer, Workload};
 use super::{Object, ObjectKind, ObjectRef};
 
@@ -61,6 +62,8 @@ pub struct Settings {
     pub api_server: ApiServer,
     /// What the user chose about the agents.
     pub workload: Workload,
+    /// Whether the cluster is OpenShift, which has a say in what pods may do.
+    pub openshift: bool,
     /// What the agents keep from those that stand there.
     pub inherited: Inherited,
 }
@@ -128,16 +131,15 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
     let mut version_binding: ClusterRoleBinding =
         template(include_str!("../../templates/connector/version-cluster-role-binding.yaml"));
     place_subjects(&mut version_binding.subjects, settings);
-    // Two connectors in one cluster must not take each other's.
-    if settings.namespace != DEFAULT_NAMESPACE {
-        for name in
-            [&mut version_role.metadata.name, &mut version_binding.metadata.name].into_iter().flatten()
-        {
-            name.push('-');
-            name.push_str(&settings.namespace);
-        }
-        version_binding.role_ref.name.push('-');
-        version_binding.role_ref.name.push_str(&settings.namespace);
+    for name in [
+        version_role.metadata.name.as_mut(),
+        version_binding.metadata.name.as_mut(),
+        Some(&mut version_binding.role_ref.name),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        *name = own_name(name, settings);
     }
     let config: ConfigMap = template(include_str!("../../templates/connector/agent-config-map.yaml"));
 
@@ -149,6 +151,7 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
         object(ObjectKind::ClusterRoleBinding, settings, &version_binding),
         object(ObjectKind::ConfigMap, settings, &config),
     ];
+    objects.extend(openshift_objects(settings));
     objects.extend(network_policy(settings));
     if let Some(authorities) = &settings.workload.proxy.authorities {
         let mut map: ConfigMap = template(include_str!("../../templates/connector/proxy-ca-config-map.yaml"));
@@ -176,6 +179,9 @@ pub fn optional_objects(namespace: &str) -> Vec<ObjectRef> {
         (ObjectKind::NetworkPolicy, STATEFUL_SET),
         (ObjectKind::Secret, PULL_SECRET),
         (ObjectKind::ConfigMap, PROXY_CA),
+        // The constraints themselves can only be there where they are wanted.
+        (ObjectKind::RoleBinding, USE_CONSTRAINTS),
+        (ObjectKind::Role, USE_CONSTRAINTS),
     ]
     .map(|(kind, name)| ObjectRef::new(kind, namespace, name))
     .into()
@@ -228,7 +234,15 @@ pub fn agent_selector() -> &'static str {
     "app=eks-connector"
 }
 
-fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Settings) {
+/// The name of a cluster-scoped object: two connectors in one cluster must not take each other's.
+pub(super) fn own_name(official: &str, settings: &Settings) -> String {
+    if settings.namespace == DEFAULT_NAMESPACE {
+        return official.to_owned();
+    }
+    format!("{official}-{}", settings.namespace)
+}
+
+pub(super) fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Settings) {
     for subject in subjects.iter_mut().flatten() {
         subject.namespace = Some(settings.namespace.clone());
     }
@@ -284,6 +298,7 @@ mod tests {
             api_server: ApiServer::default(),
             workload: Workload::default(),
             inherited: Inherited::default(),
+            openshift: false,
         }
     }
 
@@ -327,14 +342,15 @@ mod tests {
     #[test]
     fn two_connectors_share_no_cluster_scoped_object() {
         let names = |namespace: &str| -> Vec<String> {
-            base_objects(&Settings { namespace: namespace.into(), ..settings() })
+            base_objects(&Settings { namespace: namespace.into(), openshift: true, ..settings() })
                 .into_iter()
                 .filter(|object| object.reference.kind.is_cluster_scoped())
                 .map(|object| object.reference.name)
                 .collect()
         };
         let official = names(DEFAULT_NAMESPACE);
-        assert_eq!(official, ["eks-connector-cluster-meta-access"; 2]);
+        let meta = "eks-connector-cluster-meta-access";
+        assert_eq!(official, [meta, meta, "eks-connector"]);
         assert!(names("elsewhere").iter().all(|name| !official.contains(name)));
     }
 

@@ -7,6 +7,7 @@ mod image;
 mod inherited;
 mod network_policy;
 mod object;
+mod openshift;
 mod placement;
 mod policy;
 mod proxy;
@@ -24,6 +25,7 @@ pub use image::{Images, check_reference, check_registry};
 pub use inherited::{FixedFields, Inherited, STATE_PREFIX};
 pub use network_policy::NetworkAccess;
 pub use object::{Object, ObjectKind, ObjectRef};
+pub use openshift::SECURITY_GROUP;
 pub use placement::{Placement, Taint, Toleration};
 pub use policy::{
     AGENT_PERMISSIONS, AGENT_TRUST, equivalent, policy_difference, trusts_ssm, with_ssm_trusted,

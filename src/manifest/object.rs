@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::openshift::SECURITY_GROUP;
+
 /// The kinds of objects that eksconnect applies. Known at compile time, so that nothing has to be discovered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectKind {
@@ -29,6 +31,8 @@ pub enum ObjectKind {
     StatefulSet,
     /// coordination.k8s.io/v1 Lease.
     Lease,
+    /// security.openshift.io/v1 SecurityContextConstraints, on OpenShift alone.
+    SecurityContextConstraints,
 }
 
 impl ObjectKind {
@@ -48,6 +52,9 @@ impl ObjectKind {
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
             Self::Lease => ("coordination.k8s.io", "v1", "Lease", "leases"),
+            Self::SecurityContextConstraints => {
+                (SECURITY_GROUP, "v1", "SecurityContextConstraints", "securitycontextconstraints")
+            }
         }
     }
 
@@ -80,7 +87,10 @@ impl ObjectKind {
 
     /// Whether objects of this kind belong to no namespace.
     pub fn is_cluster_scoped(self) -> bool {
-        matches!(self, Self::Namespace | Self::ClusterRole | Self::ClusterRoleBinding)
+        matches!(
+            self,
+            Self::Namespace | Self::ClusterRole | Self::ClusterRoleBinding | Self::SecurityContextConstraints
+        )
     }
 }
 

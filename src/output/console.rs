@@ -166,7 +166,9 @@ impl Console {
     /// An error: in words on standard error, with `-o json|yaml` as the document on standard output.
     pub fn error(&self, error: &Error) {
         match self.format {
-            Format::Text => self.write_stderr(&super::error::text(error, self.is_verbose())),
+            Format::Text => {
+                self.write_stderr(&super::error::text(error, self.is_verbose(), terminal_width()))
+            }
             Format::Json | Format::Yaml => self.document(&super::document::error(error)),
         }
     }
@@ -189,6 +191,12 @@ impl Console {
             self.write_stderr(&format!("{}: logging was started before", Code::INTERNAL));
         }
     }
+}
+
+/// The width of the terminal, if standard error is one.
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
 /// Somebody who closes the pipe does not want to read the rest; there is nobody to tell either.

@@ -5,11 +5,16 @@ use std::fmt::Write;
 use super::console::{BAD, BOLD, DIM};
 use crate::error::{Error, Kind};
 
-/// The text of an error: what was attempted, what is known, what to do, what remains.
-pub(super) fn text(error: &Error, verbose: bool) -> String {
+/// The text of an error: what was attempted, what is known, what to do, what remains. `width` is the terminal's.
+pub(super) fn text(error: &Error, verbose: bool, width: Option<usize>) -> String {
     let mut out = format!("{BAD}error[{}]{BAD:#}{BOLD}: {}{BOLD:#}", error.code, error.message);
     for fact in &error.facts {
-        push_fact(&mut out, fact.label, &fact.text);
+        // A fix has commands to be copied, which a line's end would cut.
+        let text = match width.filter(|_| fact.label == "cause") {
+            Some(width) => wrapped(&fact.text, width.saturating_sub(INDENT)),
+            None => fact.text.clone(),
+        };
+        push_fact(&mut out, fact.label, &text);
     }
     push_fact(&mut out, "more", &format!("eksconnect explain {}", error.code));
     if verbose && let Some(source) = &error.source {
@@ -27,6 +32,28 @@ pub(super) fn text(error: &Error, verbose: bool) -> String {
         }
     }
     out
+}
+
+/// Where the text of a fact begins.
+const INDENT: usize = 10;
+
+/// Breaks lines between words. What is longer than a line stays whole.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let mut current = String::new();
+        for word in line.split(' ') {
+            let length = current.chars().count() + 1 + word.chars().count();
+            if !current.is_empty() && length > width {
+                lines.push(std::mem::take(&mut current));
+            } else if !current.is_empty() {
+                current.push(' ');
+            }
+            current.push_str(word);
+        }
+        lines.push(current);
+    }
+    lines.join("\n")
 }
 
 fn push_fact(out: &mut String, label: &str, text: &str) {
@@ -57,7 +84,7 @@ mod tests {
                 .cause("first line\nsecond line")
                 .fix("do this");
         error.remains.push(Remains { what: "registration onprem1".into(), remove_with: "aws …".into() });
-        let plain = anstream::adapter::strip_str(&text(&error, false)).to_string();
+        let plain = anstream::adapter::strip_str(&text(&error, false, None)).to_string();
         insta::assert_snapshot!(plain, @r"
         error[EKSC0412]: onprem1 did not become ACTIVE within 5m
           state   PENDING
@@ -70,5 +97,16 @@ mod tests {
           registration onprem1
             to remove: aws …
         ");
+    }
+
+    #[test]
+    fn a_cause_fits_the_terminal_and_a_command_stays_whole() {
+        let long = "one two three four five six seven";
+        let error = Error::failed(Code::INTERNAL, "x").cause(long).fix(long);
+        let plain = anstream::adapter::strip_str(&text(&error, false, Some(30))).to_string();
+        let lines: Vec<&str> = plain.lines().skip(1).map(str::trim_end).collect();
+        assert_eq!(lines[..2], ["  cause   one two three four", "          five six seven"]);
+        assert_eq!(lines[2], "  fix     one two three four five six seven");
+        assert_eq!(wrapped("a-word-longer-than-the-line b", 5), "a-word-longer-than-the-line\nb");
     }
 }

@@ -60,6 +60,7 @@ impl Desired {
                 api_server: cluster.api_server.clone(),
                 workload: request.workload.clone(),
                 inherited: inherited(namespace, installed),
+                openshift: cluster.openshift,
             },
             takeover: request.takeover,
             foreign_namespace: namespace.is_some_and(|namespace| !namespace.ours),

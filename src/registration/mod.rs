@@ -1,7 +1,6 @@
 //! Registering: request, desired, observed, and the pure planner between them; and the use case that runs them.
 
 pub mod activation;
-mod compare;
 pub mod desired;
 pub mod installed;
 pub mod name;

@@ -50,7 +50,11 @@ pub fn partition(region: &str) -> &'static str {
     match region.split('-').next() {
         Some("cn") => "aws-cn",
         Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
+        Some("us") if region.starts_with("us-isob-") => "aws-iso-b",
+        Some("us") if region.starts_with("us-isof-") => "aws-iso-f",
         Some("us") if region.starts_with("us-iso") => "aws-iso",
+        Some("eu") if region.starts_with("eu-isoe-") => "aws-iso-e",
+        Some("eusc") => "aws-eusc",
         _ => "aws",
     }
 }
@@ -76,7 +80,7 @@ pub fn check_region(region: &str) -> Result<(), Error> {
             Code::REGION_WITHOUT_SERVICE,
             format!("clusters cannot be connected in {region}"),
         )
-        .cause("the EKS Connector exists in the public commercial Regions only, not in China, GovCloud or isolated ones")
+        .cause("the EKS Connector exists in the public commercial Regions only, not in China, GovCloud, sovereign or isolated ones")
         .fix("choose a commercial Region with --region"));
     }
     Ok(())
@@ -304,7 +308,18 @@ mod tests {
         for good in ["eu-west-1", "us-east-1", "ap-southeast-7", "il-central-1"] {
             check_region(good).unwrap();
         }
-        for bad in ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "mars", "", "eu-west", "EU-WEST-1"] {
+        for bad in [
+            "cn-north-1",
+            "us-gov-west-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+            "eu-isoe-west-1",
+            "eusc-de-east-1",
+            "mars",
+            "",
+            "eu-west",
+            "EU-WEST-1",
+        ] {
             assert_eq!(check_region(bad).unwrap_err().code, Code::REGION_WITHOUT_SERVICE, "{bad}");
         }
     }

@@ -7,7 +7,6 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::compare::{object_states, obsolete, superfluous};
 use super::desired::{Desired, cluster_arn};
 use super::installed::{Connector, Installed};
 use super::observed::{
@@ -20,10 +19,15 @@ use super::request::RegisterRequest;
 use super::rights;
 use super::takeover::Foreign;
 use crate::error::{Code, Error};
-use crate::manifest::{self, ApiServer, ObjectKind, ObjectRef, STATE_PREFIX, STATE_PREFIX_ANNOTATION};
+use crate::manifest::{
+    self, ApiServer, ObjectKind, ObjectRef, SECURITY_GROUP, STATE_PREFIX, STATE_PREFIX_ANNOTATION,
+};
 use crate::ports::{
     Cluster, Failure, FailureKind, Identity, Nodes, Quotas, Registrations, Roles, ServerVersion,
 };
+
+mod objects;
+use objects::{object_states, obsolete, superfluous};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -106,13 +110,12 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
-    let nodes = aid(nodes, "nodes could not be listed", &mut unverified)?;
-    let groups = aid(groups, "API groups could not be listed", &mut unverified)?.unwrap_or_default();
+    let nodes = aid(nodes, "list the nodes", &mut unverified)?;
+    let groups = aid(groups, "list the API groups", &mut unverified)?.unwrap_or_default();
     let cluster_facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let installed = live_set.as_ref().map(|set| Installed::of(set, is_ours(set)));
-    let connectors =
-        aid(connectors, "other namespaces could not be searched for a connector", &mut unverified)?;
+    let connectors = aid(connectors, "search other namespaces for a connector", &mut unverified)?;
     let seen = (namespace_facts.as_ref(), installed.as_ref());
     let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, seen.0, seen.1);
 
@@ -137,7 +140,7 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
         now: Timestamp::now(),
         region: ports.region.clone(),
         caller,
-        service_linked_role: aid(linked, "the service-linked role could not be read", &mut unverified)?,
+        service_linked_role: aid(linked, "read the service-linked role", &mut unverified)?,
         agent_role: role_seen(role, &mut unverified)?,
         registration,
         other_registration,
@@ -155,7 +158,7 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
         changes: objects.changes,
         obsolete,
         quota,
-        denied_rights: aid(denied_rights, "rights in the cluster could not be checked", &mut unverified)?
+        denied_rights: aid(denied_rights, "check the rights in the cluster", &mut unverified)?
             .unwrap_or_default(),
         unverified,
     };
@@ -213,14 +216,18 @@ pub(super) async fn failing<T>(
 }
 
 /// A read that only helps: refused, it is left out and that is said. Any other failure is one.
-fn aid<T>(answer: Result<T, Failure>, what: &str, unverified: &mut Vec<String>) -> Result<Option<T>, Error> {
+fn aid<T>(
+    answer: Result<T, Failure>,
+    attempting: &str,
+    unverified: &mut Vec<String>,
+) -> Result<Option<T>, Error> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(failure) if failure.kind == FailureKind::Denied => {
-            unverified.push(format!("{what} ({} is denied)", failure.operation));
+            unverified.push(format!("could not {attempting}: {} is denied", failure.operation));
             Ok(None)
         }
-        Err(failure) => Err(failure.into_error(&format!("look around: {what}"))),
+        Err(failure) => Err(failure.into_error(attempting)),
     }
 }
 
@@ -229,15 +236,14 @@ pub(super) fn role_seen(
     answer: Result<Option<Role>, Failure>,
     unverified: &mut Vec<String>,
 ) -> Result<RoleSeen, Error> {
-    let seen = match aid(answer, "the agent role could not be read", unverified)? {
+    let seen = match aid(answer, "read the agent role", unverified)? {
         None => RoleSeen::Unreadable,
         Some(None) => RoleSeen::Absent,
         Some(Some(role)) => RoleSeen::Present(role),
     };
     if matches!(&seen, RoleSeen::Present(role) if role.permissions == Permissions::Unreadable) {
-        unverified.push(
-            "the agent role's inline policy could not be read (iam:GetRolePolicy is denied)".to_owned(),
-        );
+        unverified
+            .push("could not read the agent role's inline policy: iam:GetRolePolicy is denied".to_owned());
     }
     Ok(seen)
 }
@@ -270,6 +276,7 @@ fn cluster_facts(
 ) -> ClusterFacts {
     let readable = nodes.is_some();
     let nodes = nodes.unwrap_or_default();
+    let openshift = groups.iter().any(|group| group == SECURITY_GROUP);
     let traces =
         Traces { provider_ids: nodes.provider_ids, label_keys: nodes.label_keys, api_groups: groups };
     ClusterFacts {
@@ -279,6 +286,7 @@ fn cluster_facts(
         nodes: readable.then_some(nodes.nodes),
         api_server: ApiServer::default(),
         provider: provider::detect(&traces),
+        openshift,
     }
 }
 

@@ -121,6 +121,8 @@ pub struct ClusterFacts {
     pub api_server: ApiServer,
     /// The provider that its traces tell of.
     pub provider: Detected,
+    /// Whether it has OpenShift's API group for what pods may do.
+    pub openshift: bool,
 }
 
 /// A node, as far as it matters to the agent.

@@ -320,7 +320,8 @@ fn bound_role(binding: &ObjectRef) -> Option<ObjectRef> {
         | ObjectKind::NetworkPolicy
         | ObjectKind::PodDisruptionBudget
         | ObjectKind::StatefulSet
-        | ObjectKind::Lease => return None,
+        | ObjectKind::Lease
+        | ObjectKind::SecurityContextConstraints => return None,
     };
     Some(ObjectRef { kind, ..binding.clone() })
 }

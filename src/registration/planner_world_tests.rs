@@ -78,6 +78,7 @@ pub(super) fn fresh() -> Observed {
                 provider: Provider::Other,
                 because: "no node has a cloud provider ID".into(),
             },
+            openshift: false,
         },
         namespace: None,
         activation_secret: None,

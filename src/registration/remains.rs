@@ -135,16 +135,17 @@ impl History {
     /// The objects that did not exist and whose making was in flight.
     fn perhaps_made(&self) -> impl Iterator<Item = &ObjectRef> {
         let before = self.before.as_ref();
-        let applied = self.in_flight.iter().filter_map(|step| match step {
-            Step::Apply(object) | Step::ApplyPullSecret(object) | Step::ApplyActivationSecret(object) => {
-                Some(&object.reference)
-            }
-            _ => None,
-        });
+        let applies = |step: &&Step| {
+            matches!(step, Step::Apply(_) | Step::ApplyPullSecret(_) | Step::ApplyActivationSecret(_))
+        };
+        let applied = self.in_flight.iter().filter(applies).filter_map(Step::object);
         applied.filter(move |object| {
-            before.is_none_or(|before| match object.kind {
-                ObjectKind::Namespace => before.namespace.is_none(),
-                _ => before.state_of(object) == ObjectState::Absent,
+            before.is_none_or(|before| {
+                if object.kind == ObjectKind::Namespace {
+                    before.namespace.is_none()
+                } else {
+                    before.state_of(object) == ObjectState::Absent
+                }
             })
         })
     }

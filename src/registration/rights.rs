@@ -73,20 +73,26 @@ impl From<Right> for Need {
     }
 }
 
-/// Every right that a plan of registering may need, and those that only help.
+/// Every right that a plan of registering may need, and those that only help. Whether it is OpenShift is asked at the
+/// same time; what is needed there alone is asked for everywhere, and missed only where a step needs it.
 pub fn of_changes(request: &RegisterRequest) -> Vec<Right> {
+    of_changes_to(request, &objects_on(request, true))
+}
+
+fn of_changes_to(request: &RegisterRequest, objects: &[Object]) -> Vec<Right> {
     let namespace = &request.namespace;
-    let objects = objects(request);
     let mut needs: Vec<Need> = Vec::new();
-    for object in &objects {
+    for object in objects {
         needs.extend(to_apply(&object.reference, true).map(Need::from));
-        needs.extend(to_give_away(object, &objects));
+        needs.extend(to_give_away(object, objects));
     }
     for object in [secret(namespace, manifest::ACTIVATION_SECRET), set(namespace)] {
         needs.extend(to_apply(&object, true).map(Need::from));
     }
     if request.workload.pull_secret.is_some() {
-        needs.extend(to_apply(&manifest::pull_secret(&settings(request)).reference, true).map(Need::from));
+        needs.extend(
+            to_apply(&manifest::pull_secret(&settings(request, false)).reference, true).map(Need::from),
+        );
     }
     needs.extend(to_remove(request).into_iter().map(Need::from));
     if request.takeover.adopt {
@@ -129,7 +135,7 @@ pub fn of_everything(request: &RegisterRequest, there: &[ObjectRef]) -> Vec<Righ
     let removed = to_remove(request);
     let goes = |right: &Right| removed.contains(right);
     let mut rights = of_looking(request);
-    rights.extend(of_changes(request).into_iter().filter(|right| {
+    rights.extend(of_changes_to(request, &objects(request)).into_iter().filter(|right| {
         let instead = matches!(right.verb.as_str(), "bind" | "escalate");
         !instead && !goes(right) && !helps.contains(right) && !made.contains(right)
     }));
@@ -140,19 +146,24 @@ pub fn of_everything(request: &RegisterRequest, there: &[ObjectRef]) -> Vec<Righ
 
 /// The objects of a request that can be read and applied whole.
 pub fn objects(request: &RegisterRequest) -> Vec<Object> {
-    let settings = settings(request);
+    objects_on(request, false)
+}
+
+fn objects_on(request: &RegisterRequest, openshift: bool) -> Vec<Object> {
+    let settings = settings(request, openshift);
     let mut objects = vec![manifest::namespace(&settings, None)];
     objects.extend(manifest::base_objects(&settings));
     objects
 }
 
 /// Which objects there are depends on the choices alone; what is in them, on the server too.
-fn settings(request: &RegisterRequest) -> Settings {
+fn settings(request: &RegisterRequest, openshift: bool) -> Settings {
     Settings {
         namespace: request.namespace.clone(),
         region: String::new(),
         server_minor: u32::MAX,
         api_server: ApiServer::default(),
+        openshift,
         workload: request.workload.clone(),
         inherited: Inherited::default(),
     }
@@ -329,7 +340,8 @@ fn to_give_away(object: &Object, all: &[Object]) -> Vec<Need> {
         | ObjectKind::NetworkPolicy
         | ObjectKind::PodDisruptionBudget
         | ObjectKind::StatefulSet
-        | ObjectKind::Lease => return Vec::new(),
+        | ObjectKind::Lease
+        | ObjectKind::SecurityContextConstraints => return Vec::new(),
     };
     let Some(role) = role else { return Vec::new() };
     let unless = Right::on(verb, &role.reference);

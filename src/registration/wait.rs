@@ -79,7 +79,12 @@ pub(super) async fn until_active(
                 }
             },
             () = sleep_until(next_poll), if seen.status != Some(Status::Active) => {
-                match ports.registrations.registration(awaited.name).await {
+                let answer = tokio::select! {
+                    _ = stop.stopped() => return Err(StepFailure::Stopped),
+                    () = sleep_until(deadline) => continue,
+                    answer = ports.registrations.registration(awaited.name) => answer,
+                };
+                match answer {
                     Ok(Some(registration)) => seen.take(registration, awaited.name)?,
                     Ok(None) => return Err(removed(awaited.name).into()),
                     Err(failure) => seen.trouble = Some(tolerate(failure, "read the registration's status")?),
@@ -133,6 +138,7 @@ fn tolerate(failure: Failure, attempting: &str) -> Result<String, StepFailure> {
         }
         FailureKind::Denied
         | FailureKind::NoCredentials
+        | FailureKind::CredentialSource
         | FailureKind::ExpiredCredentials
         | FailureKind::RejectedCredentials
         | FailureKind::Rejected

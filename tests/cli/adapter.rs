@@ -20,6 +20,7 @@ async fn cluster(scene: &Scene) -> KubernetesCluster {
         from_environment: Vec::new(),
         context: None,
         attempt_timeout: Duration::from_secs(30),
+        plugin_timeout: Duration::from_secs(30),
     };
     let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
     Api::all(scene.client().await).create(&PostParams::default(), &namespace).await.unwrap();

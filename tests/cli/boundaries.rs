@@ -21,7 +21,7 @@ const RULES: [(&str, &[&str]); 12] = [
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "registration/activation.rs",
     "registration/desired.rs",
     "registration/installed.rs",
@@ -41,6 +41,7 @@ const PURE: [&str; 19] = [
     "registration/remains.rs",
     "manifest/",
     "plan/mod.rs",
+    "rbac/",
 ];
 
 const IMPURE: [&str; 8] =

@@ -64,7 +64,7 @@ async fn all_that_is_missing_is_named_at_once_and_the_printed_rules_suffice() {
 
     allow(&scene, "nobody", "as-printed", &rules).await;
     let run = scene.register(&[]).await.expect(0);
-    assert!(run.stderr.contains("nodes could not be listed"), "{}", run.stderr);
+    assert!(run.stderr.contains("could not list the nodes: list nodes is denied"), "{}", run.stderr);
     assert!(run.stderr.contains("nor get pods/log in namespace eks-connector"), "{}", run.stderr);
     let again = scene.register(&[]).await.expect(0);
     assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);

@@ -107,7 +107,7 @@ async fn a_role_that_may_not_be_read_is_looked_for_under_its_path() {
     scene.set("AWS_SECRET_ACCESS_KEY", &blind.secret_access_key);
     let other =
         ["register", "--name", "onprem2", "--namespace", "second", "--role-path", "/platform/", "--no-wait"];
-    scene.run(&other).await.expect(0).says(&["the agent role could not be read (iam:GetRole is denied)"]);
+    scene.run(&other).await.expect(0).says(&["could not read the agent role: iam:GetRole is denied"]);
     let registrations = scene.registrations().await;
     assert_eq!(registrations["onprem2"]["role_arn"], registrations["onprem1"]["role_arn"]);
 }
@@ -226,7 +226,7 @@ async fn a_policy_that_may_not_be_read_is_said_and_left() {
     scene.set("AWS_ACCESS_KEY_ID", &blind.access_key_id);
     scene.set("AWS_SECRET_ACCESS_KEY", &blind.secret_access_key);
     let result = scene.register(&["-o", "json"]).await.expect(0).json();
-    let said = "the agent role's inline policy could not be read (iam:GetRolePolicy is denied)";
+    let said = "could not read the agent role's inline policy: iam:GetRolePolicy is denied";
     assert_eq!(result["unverified"], json!([said]));
     assert_eq!(role(&scene).await["inline"], json!({}));
 }

@@ -2,7 +2,6 @@
 //! pays who types it all.
 
 mod by_hand;
-mod calls;
 mod case;
 mod report;
 mod stage;
@@ -30,7 +29,8 @@ use crate::workspace::Workspace;
 /// handshakes with the cluster cost what they cost in life; TCP's own do not, nor has the emulator of AWS TLS. The
 /// agents' own calls and the nodes' are not delayed.
 ///
-/// The bound is the number of round trips of the case that must wait for each other, times the latency, plus the median
+/// The bound is the number of round trips of the case that must wait for each other, one TLS handshake with the cluster
+/// among them, times the latency, plus the median
 /// time of the same case at 0 ms, in which are the agents and the computing. The ratio is the time over the bound. It
 /// may come below 1: agents also start while requests are on their way.
 ///
@@ -73,6 +73,10 @@ pub(crate) struct Arguments {
     calls: bool,
 }
 
+/// How large the program may be that people download, in bytes. Looked at here and not for every change, since a build
+/// for release takes minutes.
+const LARGEST: u64 = 20_000_000;
+
 /// Measures, with its files below `directory`, and writes the result to `out`.
 pub(crate) async fn run(
     arguments: Arguments,
@@ -85,11 +89,17 @@ pub(crate) async fn run(
     }
     latencies.sort_unstable();
     latencies.dedup();
+    let built_elsewhere = binary.is_some();
     let binary = match binary {
         Some(path) => std::path::absolute(path)?,
         None => build().await?,
     };
     ensure!(binary.is_file(), "there is no {}", binary.display());
+    let size = std::fs::metadata(&binary)?.len();
+    ensure!(
+        built_elsewhere || size <= LARGEST,
+        "eksconnect has {size} bytes, and may have {LARGEST}: find out which dependency it is"
+    );
 
     let progress = Progress::stderr();
     let aws_cli = if cases.contains(&Case::AwsCliAndKubectl) {

@@ -8,9 +8,9 @@ use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::calls::{Side, in_a_row};
 use super::case::Case;
 use super::stage::Measured;
+use crate::calls::{Side, in_a_row};
 
 /// A case at a latency.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

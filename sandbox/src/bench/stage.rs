@@ -14,9 +14,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::by_hand;
-use super::calls::{self, AUDIT_POLICY, Call, PERSON, SERVICES};
 use super::case::Case;
 use crate::aws::control::{Latency, Selector};
+use crate::calls::{self, AUDIT_POLICY, Call, PERSON, SERVICES};
 use crate::delay::Relay;
 use crate::pool::{Lease, LeaseOptions, lease};
 use crate::world::SiteSpec;

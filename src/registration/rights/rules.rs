@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Right;
 
 type Place = Option<String>;
+type Words<'a> = BTreeSet<&'a str>;
+type Named<'a> = (&'a Place, &'a str, &'a str, bool, Words<'a>);
+type Rule<'a> = (&'a Place, &'a str, Words<'a>, Words<'a>);
 
 /// `create, patch statefulsets.apps in namespace eks-connector`, the verbs on one kind of object in one phrase.
 pub(super) fn words(rights: &BTreeSet<Right>) -> Vec<String> {
@@ -30,12 +33,11 @@ pub(super) fn rules(rights: &BTreeSet<Right>) -> Vec<String> {
         verbs.entry(kind).or_default().insert(&right.verb);
     }
     // Objects of a kind with the same verbs, then kinds of a group with the same verbs, share a rule.
-    let mut names: BTreeMap<(&Place, &str, &str, bool, BTreeSet<&str>), BTreeSet<&str>> = BTreeMap::new();
+    let mut names: BTreeMap<Named<'_>, Words<'_>> = BTreeMap::new();
     for ((place, group, resource, name), verbs) in verbs {
         names.entry((place, group, resource, name.is_some(), verbs)).or_default().extend(name);
     }
-    let mut resources: BTreeMap<(&Place, &str, BTreeSet<&str>, BTreeSet<&str>), BTreeSet<&str>> =
-        BTreeMap::new();
+    let mut resources: BTreeMap<Rule<'_>, Words<'_>> = BTreeMap::new();
     for ((place, group, resource, _, verbs), names) in names {
         resources.entry((place, group, verbs, names)).or_default().insert(resource);
     }

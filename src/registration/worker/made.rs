@@ -84,6 +84,7 @@ pub(super) fn may_have_had_effect(kind: FailureKind) -> bool {
         | FailureKind::Conflict
         | FailureKind::Denied
         | FailureKind::NoCredentials
+        | FailureKind::CredentialSource
         | FailureKind::ExpiredCredentials
         | FailureKind::RejectedCredentials
         | FailureKind::Rejected

@@ -1,4 +1,5 @@
-//! The calls of a run, as AWS' log and the API server's audit log have them.
+//! The calls of a run, as AWS' log and the API server's audit log have them: for the benchmark, and for tests that count
+//! round trips.
 
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use serde::Deserialize;
 use crate::aws::control::Entry;
 
 /// The services that a person's tools call. The agents call others.
-pub(super) const SERVICES: [&str; 4] = ["sts", "iam", "eks", "servicequotas"];
+pub const SERVICES: [&str; 4] = ["sts", "iam", "eks", "servicequotas"];
 
 /// The user of the cluster whose requests count.
-pub(super) const PERSON: &str = "person";
+pub const PERSON: &str = "person";
 
 /// What the API server is to log: of each request of [`PERSON`] when it came and when it was answered.
-pub(super) const AUDIT_POLICY: &str = "\
+pub const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
@@ -27,7 +28,7 @@ rules:
 
 /// Who was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub enum Side {
     /// AWS.
     Aws,
     /// The cluster.
@@ -36,15 +37,22 @@ pub(super) enum Side {
 
 /// A call as its caller saw it: from when it was sent until its answer was there.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
-    pub(super) side: Side,
-    pub(super) name: String,
-    pub(super) began: Timestamp,
-    pub(super) ended: Timestamp,
+pub struct Call {
+    /// Who was called.
+    pub side: Side,
+    /// The operation, or verb and path.
+    pub name: String,
+    /// When it was sent.
+    pub began: Timestamp,
+    /// When its answer was there.
+    pub ended: Timestamp,
 }
 
 /// The calls of a person's tools in AWS' log. Its times have the latency in them already.
-pub(super) fn of_aws(log: &[Entry]) -> Result<Vec<Call>> {
+///
+/// # Errors
+/// The log cannot be read.
+pub fn of_aws(log: &[Entry]) -> Result<Vec<Call>> {
     let entries = log.iter().filter(|entry| SERVICES.contains(&entry.service.as_str()));
     entries
         .map(|entry| {
@@ -72,7 +80,10 @@ struct Event {
 
 /// The requests in an audit log, without watches, which last as long as somebody looks. The API server saw each of them
 /// after half the latency, and its answer needs the other half.
-pub(super) fn of_cluster(audit: &str, latency: Duration) -> Result<Vec<Call>> {
+///
+/// # Errors
+/// The log cannot be read.
+pub fn of_cluster(audit: &str, latency: Duration) -> Result<Vec<Call>> {
     let half = SignedDuration::try_from(latency / 2)?;
     let events = audit.lines().map(|line| {
         serde_json::from_str::<Event>(line).context("the audit log has a line that cannot be read")
@@ -92,7 +103,7 @@ pub(super) fn of_cluster(audit: &str, latency: Duration) -> Result<Vec<Call>> {
 }
 
 /// The most calls of which each began after the one before had ended. So many depend on each other at most.
-pub(super) fn in_a_row<'a>(calls: impl Iterator<Item = &'a Call>) -> usize {
+pub fn in_a_row<'a>(calls: impl Iterator<Item = &'a Call>) -> usize {
     let mut calls: Vec<&Call> = calls.collect();
     // Whichever ends first leaves the most room for others.
     calls.sort_by_key(|call| call.ended);

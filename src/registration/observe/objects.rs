@@ -1,4 +1,4 @@
-//! Compares the objects that are there with those that should be: reads and dry runs only.
+//! How the objects in the cluster stand to what they should be: reads and dry runs only.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::desired::Desired;
-use super::installed::Installed;
-use super::observe::{Ports, failing, is_ours};
-use super::observed::{NamespaceFacts, ObjectState, Registration, settled};
-use super::takeover::{Foreign, kept_by};
+use super::{Ports, failing, is_ours};
 use crate::error::Error;
 use crate::manifest::{self, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, difference};
+use crate::registration::desired::Desired;
+use crate::registration::installed::Installed;
+use crate::registration::observed::{NamespaceFacts, ObjectState, Registration, settled};
+use crate::registration::takeover::{Foreign, kept_by};
 
 /// How the objects stand that are there and should be.
 #[derive(Default)]

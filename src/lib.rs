@@ -5,8 +5,10 @@
 //! without input or output, and executes with the engine of `plan`; `output` shows it. `aws` and `kubernetes` implement
 //! the ports and are wired here.
 
+pub mod activation_file;
 pub mod aws;
 pub mod cli;
+pub mod directory;
 pub mod environment;
 pub mod error;
 pub mod kubernetes;

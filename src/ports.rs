@@ -10,8 +10,10 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
+use crate::error::Error;
 use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret};
 use crate::registration::activation::Activation;
+use crate::registration::handed::{FileIntent, Handed};
 use crate::registration::installed::Connector;
 use crate::registration::observed::{
     ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, ObjectState, Registration, Role,
@@ -111,6 +113,8 @@ pub struct Registered {
     pub arn: String,
     /// When it was made.
     pub created_at: Option<Timestamp>,
+    /// Until when the activation can be used.
+    pub activation_expiry: Option<Timestamp>,
     /// The activation, given once.
     pub activation: Activation,
 }
@@ -155,6 +159,44 @@ pub trait Registrations: Send + Sync {
 pub trait Quotas: Send + Sync {
     /// How many clusters may be registered in this Region (`servicequotas:GetServiceQuota`); `None` if it does not say.
     fn registered_clusters(&self) -> Reply<'_, Option<usize>>;
+}
+
+/// What stands in the file that an activation is to be written to.
+#[derive(Clone, Debug)]
+pub enum FileSeen {
+    /// There is no file.
+    Absent,
+    /// A run began and did not end.
+    Intent(FileIntent),
+    /// An activation.
+    Activation(Box<Handed>),
+}
+
+/// The file in which an activation is handed to another administrator. Its calls are short and do not wait.
+pub trait ActivationFile: Send + Sync {
+    /// Where it is.
+    fn path(&self) -> String;
+    /// What stands in it.
+    ///
+    /// # Errors
+    /// It is something else, cannot be read, or another run works on it.
+    fn look(&self) -> Result<FileSeen, Error>;
+    /// Makes it with the intent in it, or takes it over where it `exists`; holds it until the end of the run. `false` if
+    /// it is not as it was seen.
+    ///
+    /// # Errors
+    /// It cannot be written, or another run works on it.
+    fn reserve(&self, intent: &FileIntent, exists: bool) -> Result<bool, Error>;
+    /// Puts the activation in place of the intent, so that a crash of the machine does not lose it.
+    ///
+    /// # Errors
+    /// It could not be written.
+    fn keep(&self, handed: &Handed) -> Result<(), Error>;
+    /// Removes what this run reserved.
+    ///
+    /// # Errors
+    /// It could not be removed.
+    fn give_up(&self) -> Result<(), Error>;
 }
 
 /// What the server tells about itself.

@@ -1,6 +1,7 @@
 //! One run of the binary: arguments in, exit code out. The one place where adapters are wired.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,14 +9,22 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, Format, GlobalArgs, RegisterArgs};
+use crate::activation_file::OutFile;
+use crate::cli::{Cli, Command, Format, GlobalArgs, RegisterArgs, RenderArgs, Request};
+use crate::directory::write_files;
 use crate::environment;
 use crate::error::{Code, Error};
-use crate::output::{Console, RegisterView};
+use crate::output::{Console, HalfView, Interruptible, RegisterView};
 use crate::plan::{Stop, StopReason};
+use crate::ports::Cluster;
+use crate::registration::halves;
+use crate::registration::halves::account::{AccountPorts, register_account};
+use crate::registration::halves::account_plan::AccountRequest;
+use crate::registration::halves::cluster::{ClusterRequest, register_cluster};
+use crate::registration::name::check_region;
 use crate::registration::observe::Ports;
 use crate::registration::register::{preview, register};
-use crate::{aws, kubernetes};
+use crate::{aws, kubernetes, manifest, output};
 
 /// The exit code of a dry run that found something to change, where `--detailed-exitcode` asks for it.
 const CHANGES_PENDING: u8 = 7;
@@ -33,6 +42,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             console.page(code);
             ExitCode::SUCCESS
         }),
+        Command::Render(args) => in_runtime(&console, run_render(&console, &cli.global, args)),
         Command::Register(args) => in_runtime(&console, run_register(&console, &cli.global, args)),
     };
     match ended {
@@ -97,6 +107,27 @@ fn wanted_format(arguments: &[OsString]) -> Option<Format> {
     asked_for.or_else(|| environment::output_format().as_deref().and_then(named))
 }
 
+async fn run_render(console: &Console, global: &GlobalArgs, args: &RenderArgs) -> Result<ExitCode, Error> {
+    let region = aws::region(&global.aws()).await?;
+    check_region(&region)?;
+    let request = args.request(region)?;
+    let objects = manifest::rendered(&request.settings, &request.activation_id);
+    match &args.kustomize {
+        None => {
+            output::render_notes(console, &request.settings);
+            output::rendered_objects(console, &objects);
+        }
+        Some(directory) => {
+            let files = manifest::kustomization(&objects);
+            let written = write_files(directory, &files, args.force)?;
+            output::render_notes(console, &request.settings);
+            let all: Vec<String> = files.into_iter().map(|file| file.name).collect();
+            output::rendered_files(console, directory, &all, &written);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn in_runtime(
     console: &Console,
     work: impl Future<Output = Result<ExitCode, Error>>,
@@ -117,7 +148,13 @@ async fn run_register(
     global: &GlobalArgs,
     args: &RegisterArgs,
 ) -> Result<ExitCode, Error> {
-    let request = args.request()?;
+    let request = match args.request(global.region.as_deref())? {
+        Request::Whole(request) => request,
+        Request::Account { request, out } => {
+            return run_account_half(console, global, args, &request, &out).await;
+        }
+        Request::Cluster(request) => return run_cluster_half(console, global, args, &request).await,
+    };
     let (aws_settings, cluster_settings) = (global.aws(), global.cluster());
     let (aws, cluster) =
         tokio::try_join!(aws::connect(&aws_settings), kubernetes::connect(&cluster_settings))?;
@@ -133,8 +170,7 @@ async fn run_register(
     if args.dry_run {
         let preview = preview(&ports, &request).await?;
         view.preview(&preview, args.diff);
-        let pending = args.detailed_exitcode && preview.changes_something();
-        return Ok(if pending { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS });
+        return Ok(previewed(args, preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;
@@ -144,8 +180,64 @@ async fn run_register(
     Ok(ExitCode::SUCCESS)
 }
 
+async fn run_account_half(
+    console: &Console,
+    global: &GlobalArgs,
+    args: &RegisterArgs,
+    request: &AccountRequest,
+    out: &Path,
+) -> Result<ExitCode, Error> {
+    let file = Arc::new(OutFile::new(out)?);
+    let aws = aws::connect(&global.aws()).await?;
+    let view = Arc::new(HalfView::of_account(console, request));
+    let ports = AccountPorts {
+        identity: Arc::new(aws::Sts::new(&aws)),
+        roles: Arc::new(aws::Iam::new(&aws)),
+        registrations: Arc::new(aws::Eks::new(&aws)),
+        file,
+        region: aws.region.clone(),
+    };
+    if args.dry_run {
+        let preview = halves::account::preview(&ports, request).await?;
+        view.account_preview(&preview, args.diff);
+        return Ok(previewed(args, preview.changes_something()));
+    }
+    let stop = Stop::default();
+    listen(&stop, &view)?;
+    let ended = register_account(&ports, request, &view, &stop).await;
+    view.end(ended.is_ok());
+    view.account_done(&ended?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_cluster_half(
+    console: &Console,
+    global: &GlobalArgs,
+    args: &RegisterArgs,
+    request: &ClusterRequest,
+) -> Result<ExitCode, Error> {
+    let connected = kubernetes::connect(&global.cluster()).await?;
+    let view = Arc::new(HalfView::of_cluster(console, request, &connected.context, &connected.server));
+    let cluster: Arc<dyn Cluster> = Arc::new(kubernetes::KubernetesCluster::new(connected));
+    if args.dry_run {
+        let seen = halves::cluster::preview(&cluster, request).await?;
+        view.cluster_preview(&seen, args.diff);
+        return Ok(previewed(args, seen.preview.changes_something()));
+    }
+    let stop = Stop::default();
+    listen(&stop, &view)?;
+    let ended = register_cluster(&cluster, request, &view, &stop).await;
+    view.end(ended.is_ok());
+    view.cluster_done(&ended?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn previewed(args: &RegisterArgs, changes: bool) -> ExitCode {
+    if args.detailed_exitcode && changes { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS }
+}
+
 /// The first signal asks for an end, the second for one at once.
-fn listen(stop: &Stop, view: &Arc<RegisterView>) -> Result<(), Error> {
+fn listen<V: Interruptible + Send + Sync + 'static>(stop: &Stop, view: &Arc<V>) -> Result<(), Error> {
     let unusable = |error: std::io::Error| {
         Error::failed(Code::INTERNAL, "signals cannot be listened for").with_source(error)
     };

@@ -144,7 +144,10 @@ async fn require_profile(name: &str) -> Result<(), Error> {
 
 /// The Region of the command line, the environment or the profile. The instance metadata service is not asked: it is
 /// slow where there is none, and a cluster's Region is not a machine's.
-async fn region(settings: &AwsSettings) -> Result<String, Error> {
+///
+/// # Errors
+/// None of them names one.
+pub async fn region(settings: &AwsSettings) -> Result<String, Error> {
     if let Some(region) = &settings.region {
         return Ok(region.clone());
     }

@@ -136,6 +136,7 @@ fn registered(cluster: Cluster) -> Option<Registered> {
     Some(Registered {
         arn: cluster.arn?,
         created_at: cluster.created_at.as_ref().and_then(timestamp),
+        activation_expiry: connector.activation_expiry.as_ref().and_then(timestamp),
         activation: Activation {
             id: connector.activation_id?,
             code: SecretString::from(connector.activation_code?),

@@ -8,7 +8,7 @@ mod iam;
 mod quotas;
 mod sts;
 
-pub use config::{AwsSettings, connect};
+pub use config::{AwsSettings, connect, region};
 pub use eks::Eks;
 pub use iam::Iam;
 pub use quotas::ServiceQuotas;

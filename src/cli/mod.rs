@@ -2,7 +2,9 @@
 
 mod explain;
 mod global;
+mod halves;
 mod register;
+mod render;
 mod role;
 mod takeover;
 mod workload;
@@ -11,7 +13,8 @@ use clap::{Parser, Subcommand};
 
 pub use explain::ExplainArgs;
 pub use global::{ColorChoice, Format, GlobalArgs};
-pub use register::RegisterArgs;
+pub use register::{RegisterArgs, Request};
+pub use render::{RenderArgs, RenderRequest};
 
 /// Connect any conformant Kubernetes cluster to the Amazon EKS console, and prove that it worked
 #[derive(Debug, Parser)]
@@ -42,6 +45,8 @@ Examples:
 pub enum Command {
     /// Register the cluster of a kubeconfig context with Amazon EKS and wait until it is ACTIVE
     Register(Box<RegisterArgs>),
+    /// Render the connector for GitOps, as YAML or for Kustomize; asks nobody
+    Render(Box<RenderArgs>),
     /// Explain an error code, offline
     Explain(ExplainArgs),
 }

@@ -1,14 +1,19 @@
 //! `eksconnect register`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::global::{HOW_LONG, OUTPUT, duration};
+use super::halves::HalfArgs;
 use super::role::RoleArgs;
 use super::takeover::TakeoverArgs;
 use super::workload::WorkloadArgs;
-use crate::error::Error;
+use crate::activation_file::read_handed;
+use crate::error::{Code, Error};
+use crate::registration::halves::account_plan::AccountRequest;
+use crate::registration::halves::cluster::ClusterRequest;
 use crate::registration::name::{ClusterName, check_namespace, parse_tags};
 use crate::registration::provider::Provider;
 use crate::registration::request::RegisterRequest;
@@ -22,6 +27,10 @@ Examples:
   eksconnect register --name onprem1 --renew        (the agents' state is lost)
   eksconnect register --name onprem1 --adopt        (eksctl, the console or Helm installed the connector)
 
+With two administrators, the first has the account, the second the cluster:
+  eksconnect register --name onprem1 --provider OTHER --aws-only --activation-out onprem1.json
+  eksconnect register --cluster-only --activation-file onprem1.json
+
 Run again it changes nothing, repairs what has drifted, or continues where an earlier run ended.";
 
 const WHAT: &str = "What";
@@ -31,8 +40,8 @@ const WHAT: &str = "What";
 #[command(after_help = EXAMPLES)]
 pub struct RegisterArgs {
     /// Name of the registration: 1 to 100 letters, digits, - and _
-    #[arg(long, value_name = "NAME", help_heading = WHAT)]
-    name: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "cluster_only", help_heading = WHAT)]
+    name: Option<String>,
     /// Namespace of the connector in the cluster
     #[arg(
         long,
@@ -55,6 +64,8 @@ pub struct RegisterArgs {
     tags: Vec<String>,
     #[command(flatten)]
     role: RoleArgs,
+    #[command(flatten)]
+    half: HalfArgs,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
@@ -98,16 +109,86 @@ fn provider(text: &str) -> Result<ProviderChoice, String> {
     })
 }
 
+/// What is to be registered, and which half of it.
+#[derive(Debug)]
+pub enum Request {
+    /// All of it.
+    Whole(Box<RegisterRequest>),
+    /// The roles and the registration.
+    Account {
+        /// What.
+        request: Box<AccountRequest>,
+        /// The file for the activation.
+        out: PathBuf,
+    },
+    /// The cluster.
+    Cluster(Box<ClusterRequest>),
+}
+
 impl RegisterArgs {
-    /// The request, if it can be one.
+    /// The request, if it can be one. `region` is what the command line names.
     ///
     /// # Errors
     /// What is wrong with it, in the first option that is wrong.
-    pub fn request(&self) -> Result<RegisterRequest, Error> {
+    pub fn request(&self, region: Option<&str>) -> Result<Request, Error> {
+        match (&self.half.activation_out, &self.half.activation_file) {
+            (Some(out), _) => Ok(Request::Account { request: Box::new(self.account()?), out: out.clone() }),
+            (None, Some(file)) => Ok(Request::Cluster(Box::new(self.cluster(file, region)?))),
+            (None, None) => Ok(Request::Whole(Box::new(self.whole()?))),
+        }
+    }
+
+    fn account(&self) -> Result<AccountRequest, Error> {
+        let ProviderChoice::Is(provider) = self.provider else {
+            return Err(Error::usage(Code::COMMAND_LINE, "--aws-only needs --provider")
+                .cause("who runs the cluster is told from the cluster, which is not asked; a registration keeps its provider")
+                .fix("name it: --provider OTHER, or one of those in eksconnect register --help"));
+        };
+        Ok(AccountRequest {
+            name: self.name()?,
+            provider,
+            role: self.role.role()?,
+            tags: parse_tags(&self.tags)?,
+        })
+    }
+
+    fn cluster(&self, file: &Path, region: Option<&str>) -> Result<ClusterRequest, Error> {
+        check_namespace(&self.namespace)?;
+        let workload = self.workload.workload()?;
+        let (handed, notes) = read_handed(file)?;
+        let differs = |option: &str, asked: &str, has: &str| {
+            Error::usage(
+                Code::INVALID_ACTIVATION,
+                format!("{} is the activation of another registration", file.display()),
+            )
+            .cause(format!("{option} says {asked}, the activation is of {has}"))
+            .fix(format!("leave {option} out, or give the file of that registration"))
+        };
+        if let Some(name) = self.name.as_deref().filter(|name| *name != handed.name.as_str()) {
+            return Err(differs("--name", name, handed.name.as_str()));
+        }
+        if let Some(region) = region.filter(|region| *region != handed.region) {
+            return Err(differs("--region", region, &handed.region));
+        }
+        Ok(ClusterRequest {
+            handed,
+            notes,
+            namespace: self.namespace.clone(),
+            workload,
+            adopt: self.takeover.takeover().adopt,
+            wait: (!self.no_wait).then_some(self.wait_timeout),
+        })
+    }
+
+    fn name(&self) -> Result<ClusterName, Error> {
+        ClusterName::parse(self.name.as_deref().unwrap_or_default())
+    }
+
+    fn whole(&self) -> Result<RegisterRequest, Error> {
         check_namespace(&self.namespace)?;
         let role = self.role.role()?;
         Ok(RegisterRequest {
-            name: ClusterName::parse(&self.name)?,
+            name: self.name()?,
             namespace: self.namespace.clone(),
             provider: match self.provider {
                 ProviderChoice::Auto => None,

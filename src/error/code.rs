@@ -79,6 +79,10 @@ codes! {
     NOT_AGREED = "0112";
     /// A path or a permissions boundary of a role is malformed or not usable here.
     INVALID_ROLE_OPTION = "0113";
+    /// A file is no activation, or not the one that is meant.
+    INVALID_ACTIVATION = "0114";
+    /// Files that were rendered before, or others, would be overwritten.
+    FILES_DIFFER = "0115";
 
     /// No Region is configured.
     NO_REGION = "0201";
@@ -174,6 +178,12 @@ codes! {
     NOT_ADOPTABLE = "0419";
     /// The activation Secret is kept by something else.
     SECRET_KEPT = "0420";
+    /// The file that the activation is to be written to holds something else.
+    ACTIVATION_FILE_TAKEN = "0425";
+    /// An activation that was handed over can no longer be used.
+    ACTIVATION_EXPIRED = "0426";
+    /// The agents did not become ready in time.
+    AGENTS_NOT_READY = "0427";
 
     /// No node can run the agent.
     NO_SUITABLE_NODE = "0501";

@@ -50,7 +50,7 @@ pub const DEFAULT_NAMESPACE: &str = "eks-connector";
 const UNHEALTHY_POD_EVICTION_POLICY_SINCE: u32 = 26;
 
 /// What the objects depend on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Where the connector lives.
     pub namespace: String,
@@ -66,12 +66,32 @@ pub struct Settings {
     pub openshift: bool,
     /// What the agents keep from those that stand there.
     pub inherited: Inherited,
+    /// The Secrets that the pods read.
+    pub secrets: SecretNames,
 }
 
 impl Settings {
     /// The Secret in which the replica of that ordinal keeps its state.
     pub fn state_secret(&self, ordinal: u32) -> String {
         state_secret(self.inherited.state_prefix(), ordinal)
+    }
+}
+
+/// The Secrets that the pods read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretNames {
+    /// The one that holds the activation code.
+    pub activation: String,
+    /// The key under which it holds it.
+    pub activation_key: String,
+    /// One with credentials for the images' registry that others manage.
+    pub pull: Option<String>,
+}
+
+impl Default for SecretNames {
+    /// Those that registering makes.
+    fn default() -> Self {
+        Self { activation: ACTIVATION_SECRET.to_owned(), activation_key: "code".to_owned(), pull: None }
     }
 }
 
@@ -299,6 +319,7 @@ mod tests {
             workload: Workload::default(),
             inherited: Inherited::default(),
             openshift: false,
+            secrets: SecretNames::default(),
         }
     }
 

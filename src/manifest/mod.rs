@@ -12,13 +12,14 @@ mod placement;
 mod policy;
 mod proxy;
 mod pull_secret;
+mod rendered;
 mod stateful_set;
 pub mod workload;
 
 pub use connector::{
     ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, STATE_PREFIX_ANNOTATION, STATEFUL_SET,
-    Settings, TOKEN_SECRET, activation_secret, agent_selector, base_objects, namespace, optional_objects,
-    pull_secret, spent_activation_secret, spent_mark, state_secret,
+    SecretNames, Settings, TOKEN_SECRET, activation_secret, agent_selector, base_objects, namespace,
+    optional_objects, pull_secret, spent_activation_secret, spent_mark, state_secret,
 };
 pub use difference::{FieldChange, difference};
 pub use image::{Images, check_reference, check_registry};
@@ -32,5 +33,6 @@ pub use policy::{
 };
 pub use proxy::{Proxy, certificates, check_exception, check_proxy};
 pub use pull_secret::PullSecret;
+pub use rendered::{RenderedFile, kustomization, rendered, yaml_stream};
 pub use stateful_set::{standard_tolerations, stateful_set};
 pub use workload::ApiServer;

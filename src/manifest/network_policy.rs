@@ -60,8 +60,7 @@ mod tests {
                 server_minor: 36,
                 api_server: ApiServer { addresses: Vec::new(), ports: vec![6443, 443] },
                 workload: Workload { network: NetworkAccess::LimitEgress, proxy, ..Workload::default() },
-                inherited: super::super::Inherited::default(),
-                openshift: false,
+                ..Settings::default()
             };
             let policy = network_policy(&settings).unwrap().body;
             assert_eq!(policy["spec"]["policyTypes"], serde_json::json!(["Ingress", "Egress"]));

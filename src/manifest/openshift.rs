@@ -102,7 +102,7 @@ mod tests {
             api_server: ApiServer::default(),
             workload: Workload::default(),
             openshift,
-            inherited: super::super::Inherited::default(),
+            ..Settings::default()
         }
     }
 

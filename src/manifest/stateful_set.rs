@@ -41,6 +41,13 @@ fn identify(pod: &mut PodSpec, settings: &Settings, activation_id: &str) {
         match variable.name.as_str() {
             "EKS_ACTIVATION_ID" => variable.value = Some(activation_id.to_owned()),
             "EKS_AGENT_REGION" => variable.value = Some(settings.region.clone()),
+            "EKS_ACTIVATION_CODE" => {
+                let source = variable.value_from.as_mut().and_then(|source| source.secret_key_ref.as_mut());
+                if let Some(source) = source {
+                    source.name.clone_from(&settings.secrets.activation);
+                    source.key.clone_from(&settings.secrets.activation_key);
+                }
+            }
             _ => {}
         }
     }
@@ -52,8 +59,9 @@ fn choose_images(pod: &mut PodSpec, settings: &Settings) {
         container.image =
             container.image.take().map(|standard| workload.images.of(&container.name, &standard));
     }
+    let made = || workload.pull_secret.is_some().then(|| PULL_SECRET.to_owned());
     pod.image_pull_secrets =
-        workload.pull_secret.is_some().then(|| vec![LocalObjectReference { name: PULL_SECRET.to_owned() }]);
+        settings.secrets.pull.clone().or_else(made).map(|name| vec![LocalObjectReference { name }]);
 }
 
 fn containers(pod: &mut PodSpec) -> impl Iterator<Item = &mut Container> {

@@ -4,14 +4,14 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::plan::{role_fields, role_left_as_it_is};
+use super::account::{role_fields, role_left_as_it_is};
 use crate::error::{Code, Error};
 use crate::manifest::FieldChange;
 use crate::registration::register::{Preview, Registered};
-use crate::registration::role_drift::RolePart;
+use crate::registration::role_drift::{RoleDrift, RolePart};
 use crate::registration::step::Step;
 
-const API_VERSION: &str = "eksconnect/v1";
+pub(super) const API_VERSION: &str = "eksconnect/v1";
 
 /// An error.
 pub(super) fn error(error: &Error) -> Value {
@@ -88,8 +88,9 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>, diff: bool) -> Value {
                 "action": planned.step.describe(),
                 "changes": planned.step.is_write(),
             });
-            if let Some(fields) =
-                role_part(&planned.step).map(|part| role_fields(preview, part)).filter(|_| diff)
+            if let Some(fields) = role_part(&planned.step)
+                .map(|part| role_fields(&observed.agent_role, &desired.role, part))
+                .filter(|_| diff)
             {
                 step["diff"] = field_changes(&fields);
             }
@@ -122,20 +123,24 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>, diff: bool) -> Value {
         "unverified": observed.unverified,
     });
     if diff {
-        plan["leftAsItIs"] = role_left_as_it_is(preview)
-            .iter()
-            .map(|drift| {
-                json!({
-                    "what": format!("{} of role {}", drift.part, desired.role.name()),
-                    "diff": field_changes(&drift.fields),
-                })
-            })
-            .collect();
+        let left = role_left_as_it_is(&observed.agent_role, &desired.role);
+        plan["leftAsItIs"] = left_as_it_is(&left, desired.role.name());
     }
     plan
 }
 
-fn field_changes(changes: &[FieldChange]) -> Value {
+/// The parts of the agent role that differ and stay so.
+pub(super) fn left_as_it_is(left: &[RoleDrift], role: &str) -> Value {
+    let shown = |drift: &RoleDrift| {
+        json!({
+            "what": format!("{} of role {role}", drift.part),
+            "diff": field_changes(&drift.fields),
+        })
+    };
+    left.iter().map(shown).collect()
+}
+
+pub(super) fn field_changes(changes: &[FieldChange]) -> Value {
     changes
         .iter()
         .map(|change| json!({ "field": change.field, "from": change.from, "to": change.to }))
@@ -143,7 +148,7 @@ fn field_changes(changes: &[FieldChange]) -> Value {
 }
 
 /// The part of a role that a step changes.
-fn role_part(step: &Step) -> Option<RolePart> {
+pub(super) fn role_part(step: &Step) -> Option<RolePart> {
     match step {
         Step::PutAgentPolicy { .. } => Some(RolePart::Permissions),
         Step::ChangeAgentRole { change, .. } => Some(change.part()),
@@ -159,6 +164,9 @@ fn role_part(step: &Step) -> Option<RolePart> {
         | Step::Register(_)
         | Step::ApplyOnceRegistered(_)
         | Step::AwaitActive { .. }
+        | Step::ReserveFile { .. }
+        | Step::KeepActivation
+        | Step::AwaitAgents { .. }
         | Step::SpendCode { .. } => None,
     }
 }

@@ -1,11 +1,16 @@
 //! The only place that prints: results on standard output, everything else on standard error.
 
+mod account;
 mod console;
 mod document;
 mod error;
+mod halves;
 mod lines;
 mod plan;
 mod register;
+mod render;
 
 pub use console::Console;
-pub use register::RegisterView;
+pub use halves::HalfView;
+pub use register::{Interruptible, RegisterView};
+pub use render::{render_notes, rendered_files, rendered_objects};

@@ -18,11 +18,17 @@ use crate::registration::register::{Preview, Registered};
 use crate::registration::request::RegisterRequest;
 use crate::registration::step::{SERVICE_LINKED_ROLE, Step, Topic};
 
+/// Something that a signal can end.
+pub trait Interruptible {
+    /// The first signal came.
+    fn stopping(&self);
+}
+
 /// Shows a run of `register`.
 pub struct RegisterView {
-    console: Console,
-    lines: Lines,
-    name: String,
+    pub(super) console: Console,
+    pub(super) lines: Lines,
+    pub(super) name: String,
     provider_asked_for: bool,
     wait: Option<std::time::Duration>,
     context: String,
@@ -34,19 +40,30 @@ pub struct RegisterView {
 impl RegisterView {
     /// For a request, in a place.
     pub fn new(console: &Console, request: &RegisterRequest, context: &str, server: &str) -> Self {
+        let view = Self::of(console, request.name.as_str(), request.wait, context, server);
+        Self { provider_asked_for: request.provider.is_some(), ..view }
+    }
+
+    pub(super) fn of(
+        console: &Console,
+        name: &str,
+        wait: Option<std::time::Duration>,
+        context: &str,
+        server: &str,
+    ) -> Self {
         Self {
             console: console.clone(),
             lines: Lines::new(console),
-            name: request.name.to_string(),
-            provider_asked_for: request.provider.is_some(),
-            wait: request.wait,
+            name: name.to_owned(),
+            provider_asked_for: false,
+            wait,
             context: context.to_owned(),
             server: server.to_owned(),
             running: Mutex::new(BTreeMap::new()),
         }
     }
 
-    fn place(&self) -> Place<'_> {
+    pub(super) fn place(&self) -> Place<'_> {
         Place { context: &self.context, server: &self.server }
     }
 
@@ -65,11 +82,6 @@ impl RegisterView {
                 self.console.document(&document::plan(preview, &self.place(), diff));
             }
         }
-    }
-
-    /// The first signal came.
-    pub fn stopping(&self) {
-        self.lines.say("Interrupted: finishing the requests in flight (interrupt again to end at once).");
     }
 
     /// The run ended: nothing is drawn any more.
@@ -151,8 +163,14 @@ impl RegisterView {
     }
 }
 
+impl Interruptible for RegisterView {
+    fn stopping(&self) {
+        self.lines.say("Interrupted: finishing the requests in flight (interrupt again to end at once).");
+    }
+}
+
 /// `, 3 nodes linux/amd64`.
-fn describe_nodes(nodes: &[NodeFacts]) -> String {
+pub(super) fn describe_nodes(nodes: &[NodeFacts]) -> String {
     let kinds: BTreeSet<String> = nodes.iter().map(|node| format!("{}/{}", node.os, node.arch)).collect();
     let kinds: Vec<String> = kinds.into_iter().collect();
     match nodes.len() {

@@ -61,6 +61,7 @@ impl Desired {
                 workload: request.workload.clone(),
                 inherited: inherited(namespace, installed),
                 openshift: cluster.openshift,
+                secrets: manifest::SecretNames::default(),
             },
             takeover: request.takeover,
             foreign_namespace: namespace.is_some_and(|namespace| !namespace.ours),

@@ -2,6 +2,8 @@
 
 pub mod activation;
 pub mod desired;
+pub mod halves;
+pub mod handed;
 pub mod installed;
 pub mod name;
 pub mod observe;

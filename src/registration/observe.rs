@@ -27,7 +27,7 @@ use crate::ports::{
 };
 
 mod objects;
-use objects::{object_states, obsolete, superfluous};
+pub(super) use objects::{object_states, obsolete, superfluous};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -128,14 +128,7 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
         // Of a registration that exists it says nothing.
         async { Ok(if registration.is_none() { quota.seen().await } else { QuotaSeen::Unknown }) },
     )?;
-    // One that others keep stays theirs; beside agents of ours it is in nobody's way.
-    let beside_ours = installed.as_ref().is_some_and(|installed| installed.ours);
-    let in_the_way =
-        |secret: &&ActivationSecretFacts| secret.mark.is_none() && !(beside_ours && secret.kept_by.is_some());
-    if let Some(secret) = activation_secret.as_ref().filter(in_the_way) {
-        let object = ObjectRef::new(ObjectKind::Secret, namespace, manifest::ACTIVATION_SECRET);
-        objects.foreign.push(Foreign { object, kept_by: secret.kept_by.clone() });
-    }
+    objects.foreign.extend(foreign_secret(namespace, activation_secret.as_ref(), installed.as_ref()));
     let observed = Observed {
         now: Timestamp::now(),
         region: ports.region.clone(),
@@ -175,20 +168,30 @@ pub async fn check_identity(ports: &Ports, observed: &Observed) -> Result<(), Er
         failing("find out who is calling AWS", ports.identity.caller()),
         failing("read the namespace kube-system", ports.cluster.uid()),
     )?;
-    let what = if caller.account != observed.caller.account {
-        format!("the AWS account was {} and is {}", observed.caller.account, caller.account)
-    } else if uid != observed.cluster.uid {
-        format!("the cluster was the one with the UID {} and is {uid}", observed.cluster.uid)
-    } else {
+    if caller.account != observed.caller.account {
+        let what = format!("the AWS account was {} and is {}", observed.caller.account, caller.account);
+        return Err(identity_changed(what));
+    }
+    refuse_another_cluster(observed, &uid)
+}
+
+/// Makes sure that the cluster still is the one that was seen.
+pub(super) fn refuse_another_cluster(observed: &Observed, uid: &str) -> Result<(), Error> {
+    if *uid == observed.cluster.uid {
         return Ok(());
-    };
-    Err(Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
+    }
+    let what = format!("the cluster was the one with the UID {} and is {uid}", observed.cluster.uid);
+    Err(identity_changed(what))
+}
+
+fn identity_changed(what: String) -> Error {
+    Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
         .cause(what)
-        .fix("check the credentials and --context, then run the same command again"))
+        .fix("check the credentials and --context, then run the same command again")
 }
 
 /// One refusal says one right; who has to ask for it wants to ask once.
-async fn name_all_that_is_denied(ports: &Ports, request: &RegisterRequest, error: Error) -> Error {
+pub(super) async fn name_all_that_is_denied(ports: &Ports, request: &RegisterRequest, error: Error) -> Error {
     let objects = rights::objects(request);
     let live = join_all(objects.iter().map(|object| ports.cluster.read(&object.reference))).await;
     let there: Vec<ObjectRef> = objects
@@ -216,7 +219,7 @@ pub(super) async fn failing<T>(
 }
 
 /// A read that only helps: refused, it is left out and that is said. Any other failure is one.
-fn aid<T>(
+pub(super) fn aid<T>(
     answer: Result<T, Failure>,
     attempting: &str,
     unverified: &mut Vec<String>,
@@ -249,14 +252,14 @@ pub(super) fn role_seen(
 }
 
 /// Where pods reach the API server. It must not be looked for behind a proxy, nor be cut off by a policy.
-async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<ApiServer, Error> {
+pub(super) async fn api_server(ports: &Ports, request: &RegisterRequest) -> Result<ApiServer, Error> {
     if !request.workload.needs_api_server() {
         return Ok(ApiServer::default());
     }
     failing("read the API server's service address", ports.cluster.api_server()).await
 }
 
-fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
+pub(super) fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
     if version.minor < OLDEST_MINOR {
         return Err(Error::refused(
             Code::CLUSTER_TOO_OLD,
@@ -268,7 +271,7 @@ fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
     Ok(())
 }
 
-fn cluster_facts(
+pub(super) fn cluster_facts(
     version: ServerVersion,
     uid: String,
     nodes: Option<Nodes>,
@@ -290,7 +293,7 @@ fn cluster_facts(
     }
 }
 
-fn replicas_of(set: &Value) -> u32 {
+pub(super) fn replicas_of(set: &Value) -> u32 {
     set["spec"]["replicas"].as_u64().and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0)
 }
 
@@ -306,15 +309,30 @@ pub fn is_ours(live: &Value) -> bool {
         || managers.any(|entry| entry["manager"] == "eksconnect" && entry["operation"] == "Apply")
 }
 
+/// The activation Secret, if another owner's is in the way. One that others keep stays theirs; beside agents of ours it
+/// is in nobody's way.
+pub(super) fn foreign_secret(
+    namespace: &str,
+    secret: Option<&ActivationSecretFacts>,
+    installed: Option<&Installed>,
+) -> Option<Foreign> {
+    let beside_ours = installed.is_some_and(|installed| installed.ours);
+    let in_the_way =
+        |secret: &&ActivationSecretFacts| secret.mark.is_none() && !(beside_ours && secret.kept_by.is_some());
+    let kept_by = secret.filter(in_the_way)?.kept_by.clone();
+    let object = ObjectRef::new(ObjectKind::Secret, namespace, manifest::ACTIVATION_SECRET);
+    Some(Foreign { object, kept_by })
+}
+
 /// The connectors that are not the one at `here`.
-fn elsewhere(connectors: Vec<Connector>, here: &ObjectRef) -> Vec<Connector> {
+pub(super) fn elsewhere(connectors: Vec<Connector>, here: &ObjectRef) -> Vec<Connector> {
     let is_here = |it: &Connector| here.namespace.as_ref() == Some(&it.namespace) && here.name == it.name;
     connectors.into_iter().filter(|connector| !is_here(connector)).collect()
 }
 
 /// The states of all replicas. Those read so far are of the usual names, and of as many replicas as are wanted; with
 /// fewer than there are, a state that stays behind still proves whose the registration is.
-async fn all_states(
+pub(super) async fn all_states(
     ports: &Ports,
     desired: &Desired,
     mut states: BTreeMap<u32, String>,
@@ -332,7 +350,7 @@ async fn all_states(
     Ok(states)
 }
 
-fn namespace_facts(live: &Value) -> NamespaceFacts {
+pub(super) fn namespace_facts(live: &Value) -> NamespaceFacts {
     let metadata = &live["metadata"];
     NamespaceFacts {
         terminating: metadata.get("deletionTimestamp").is_some(),

@@ -130,7 +130,7 @@ fn converge(
 
 /// Brings the agents' StatefulSet to what it should be. What another tool made is replaced whole, for applying would
 /// leave parts of it in place. One whose agents do not work is made anew: Kubernetes would wait for them.
-fn apply_agents(
+pub(super) fn apply_agents(
     desired: &Desired,
     observed: &Observed,
     object: Object,
@@ -151,7 +151,7 @@ fn apply_agents(
 
 /// The activation Secret, if it has to be made or to become ours. Its code is never compared and never restored; but
 /// agents do not start without the Secret.
-fn activation_secret_out_of_shape(
+pub(super) fn activation_secret_out_of_shape(
     desired: &Desired,
     observed: &Observed,
     mark: &RegistrationMark<'_>,
@@ -218,7 +218,7 @@ fn register(
 }
 
 /// The namespace, then the Lease, then the rest. Returns the Lease's step and those of the rest.
-fn begin(
+pub(super) fn begin(
     desired: &Desired,
     observed: &Observed,
     objects: Vec<Object>,
@@ -278,7 +278,7 @@ fn begin(
 }
 
 /// Deletes the objects that are no longer wanted, of the kinds that `which` says.
-fn remove_obsolete(
+pub(super) fn remove_obsolete(
     observed: &Observed,
     which: fn(ObjectKind) -> bool,
     needs: &[StepId],
@@ -290,19 +290,24 @@ fn remove_obsolete(
 }
 
 /// Deletes what an adopted connector needed and ours does not, once no pod uses it any more.
-fn remove_superfluous(desired: &Desired, observed: &Observed, needs: &[StepId], plan: &mut Plan<Step>) {
+pub(super) fn remove_superfluous(
+    desired: &Desired,
+    observed: &Observed,
+    needs: &[StepId],
+    plan: &mut Plan<Step>,
+) {
     if let Some((object, uid)) = superfluous(desired, observed) {
         plan.add(Step::Remove { object: object.clone(), uid: uid.clone() }, needs.iter().copied());
     }
 }
 
 /// What only the agents of an adopted connector need, if this run will see them gone.
-fn superfluous<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a (ObjectRef, String)> {
+pub(super) fn superfluous<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a (ObjectRef, String)> {
     observed.superfluous.as_ref().filter(|_| desired.takeover.adopt && desired.wait)
 }
 
 /// Whether pods of an older template still need an object of that kind: it goes once those of the new one work.
-fn is_used_by_pods(kind: ObjectKind) -> bool {
+pub(super) fn is_used_by_pods(kind: ObjectKind) -> bool {
     matches!(kind, ObjectKind::ConfigMap | ObjectKind::Secret)
 }
 
@@ -331,7 +336,7 @@ fn await_active(desired: &Desired, needs: &[StepId], plan: &mut Plan<Step>) -> S
     plan.add(step, needs.iter().copied())
 }
 
-fn out_of_shape(objects: Vec<Object>, observed: &Observed) -> Vec<Object> {
+pub(super) fn out_of_shape(objects: Vec<Object>, observed: &Observed) -> Vec<Object> {
     objects.into_iter().filter(|object| observed.state_of(&object.reference) != ObjectState::Same).collect()
 }
 

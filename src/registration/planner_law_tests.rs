@@ -142,7 +142,7 @@ fn planned_again(observed: &Observed, planned: &RegisterPlan, takeover: Takeover
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever stood there before: applying a plan and planning again gives nothing, and nothing is asked any more.
     #[test]

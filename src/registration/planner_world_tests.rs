@@ -279,6 +279,9 @@ pub(super) fn carry_out<'a>(
                 let id = registration.activation_id.clone().unwrap();
                 world.states = (0..*replicas).map(|ordinal| (ordinal, id.clone())).collect();
             }
+            Step::ReserveFile { .. } | Step::KeepActivation | Step::AwaitAgents { .. } => {
+                panic!("{} is a step of one half", step.describe());
+            }
             Step::SpendCode { activation_id } => {
                 let current =
                     world.registration.as_ref().and_then(|registration| registration.activation_id.clone());

@@ -77,7 +77,17 @@ impl History {
         error.remains.extend(self.objects(&error));
         error.remains.extend(self.made.doubtful.iter().map(in_doubt));
         error.remains.append(&mut self.not_undone);
-        error.remains.extend(self.roles(request));
+        let linked_was_there =
+            self.before.as_ref().is_some_and(|before| before.service_linked_role != Some(false));
+        error.remains.extend(self.roles(linked_was_there, request.role.name()));
+        error
+    }
+
+    /// Adds to an error what is left behind in the cluster alone.
+    pub(super) fn list_objects(mut self, mut error: Error) -> Error {
+        error.remains.extend(self.objects(&error));
+        error.remains.extend(self.made.doubtful.iter().map(in_doubt));
+        error.remains.append(&mut self.not_undone);
         error
     }
 
@@ -150,10 +160,9 @@ impl History {
         })
     }
 
-    fn roles(&self, request: &RegisterRequest) -> Vec<Remains> {
+    /// The roles that the run made, or may have made.
+    pub(super) fn roles(&self, linked_was_there: bool, role: &str) -> Vec<Remains> {
         let mut roles = Vec::new();
-        let linked_was_there =
-            self.before.as_ref().is_some_and(|before| before.service_linked_role != Some(false));
         let make_linked = |step: &Step| matches!(step, Step::CreateServiceLinkedRole);
         if self.may_have_done(make_linked) && !linked_was_there {
             roles.push(Remains {
@@ -163,7 +172,6 @@ impl History {
         }
         let make_role = |step: &Step| matches!(step, Step::CreateAgentRole(_));
         if self.may_have_done(make_role) {
-            let role = request.role.name();
             let policy = self.may_have_done(|step| matches!(step, Step::PutAgentPolicy { .. }));
             let policy = policy.then(|| {
                 format!("aws iam delete-role-policy --role-name {role} --policy-name {ROLE_POLICY_NAME}; ")

@@ -20,6 +20,9 @@ pub const MANAGED_TAG: &str = "eksconnect:managed";
 /// The tag that holds the UID of the cluster's kube-system namespace.
 pub const CLUSTER_UID_TAG: &str = "eksconnect:cluster-uid";
 
+/// The tag that ties a registration, made without its cluster, to the run that made it.
+pub const INTENT_TAG: &str = "eksconnect:intent";
+
 /// Which agent role to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleChoice {

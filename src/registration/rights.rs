@@ -166,6 +166,7 @@ fn settings(request: &RegisterRequest, openshift: bool) -> Settings {
         openshift,
         workload: request.workload.clone(),
         inherited: Inherited::default(),
+        secrets: manifest::SecretNames::default(),
     }
 }
 
@@ -254,7 +255,8 @@ fn of_step(step: &Step, desired: &Desired, observed: &Observed) -> Vec<Need> {
             plain([Right::on("delete", object)].into_iter().chain(create).collect())
         }
         Step::HoldLease { seen, .. } => plain(to_hold_lease(namespace, seen.is_none()).collect()),
-        Step::Register(_) => {
+        // With either the code comes into the cluster.
+        Step::Register(_) | Step::KeepActivation => {
             let made = observed.activation_secret.is_none();
             plain(to_apply(&secret(namespace, manifest::ACTIVATION_SECRET), made).collect())
         }
@@ -265,7 +267,7 @@ fn of_step(step: &Step, desired: &Desired, observed: &Observed) -> Vec<Need> {
             let set = set(namespace);
             plain(to_apply(&set, absent(&set)).collect())
         }
-        Step::AwaitActive { .. } => plain(to_await(namespace).into()),
+        Step::AwaitActive { .. } | Step::AwaitAgents { .. } => plain(to_await(namespace).into()),
         Step::SpendCode { .. } => {
             plain(vec![Right::on("patch", &secret(namespace, manifest::ACTIVATION_SECRET))])
         }
@@ -273,6 +275,7 @@ fn of_step(step: &Step, desired: &Desired, observed: &Observed) -> Vec<Need> {
         | Step::CreateAgentRole(_)
         | Step::PutAgentPolicy { .. }
         | Step::ChangeAgentRole { .. }
+        | Step::ReserveFile { .. }
         | Step::Discard { .. } => Vec::new(),
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct RolesSeen<'a> {
     pub(super) agent_role: &'a RoleSeen,
     /// Whether there is a registration.
     pub(super) registered: bool,
+    /// The steps that come before any change of a role.
+    pub(super) before: &'a [StepId],
 }
 
 impl<'a> RolesSeen<'a> {
@@ -32,6 +34,7 @@ impl<'a> RolesSeen<'a> {
             service_linked_role: observed.service_linked_role,
             agent_role: &observed.agent_role,
             registered: observed.registration.is_some(),
+            before: &[],
         }
     }
 }
@@ -50,7 +53,7 @@ pub(super) fn role_steps(
         None => !seen.registered,
     };
     if missing {
-        steps.push(plan.add(Step::CreateServiceLinkedRole, []));
+        steps.push(plan.add(Step::CreateServiceLinkedRole, seen.before.iter().copied()));
     }
     match (seen.agent_role, seen.choice) {
         (RoleSeen::Absent, RoleChoice::Given { arn, .. }) => {
@@ -58,7 +61,7 @@ pub(super) fn role_steps(
                 .fix("check --role-arn, or leave it out to have a role made"));
         }
         (RoleSeen::Absent, RoleChoice::Named(design)) => {
-            let role = plan.add(Step::CreateAgentRole(design.clone()), []);
+            let role = plan.add(Step::CreateAgentRole(design.clone()), seen.before.iter().copied());
             steps.push(plan.add(Step::PutAgentPolicy { role: design.name.clone() }, [role]));
         }
         (RoleSeen::Present(role), RoleChoice::Given { arn, .. }) if role.arn != *arn => {
@@ -70,9 +73,8 @@ pub(super) fn role_steps(
             .fix("give its exact ARN, path included, to --role-arn"));
         }
         (RoleSeen::Present(role), choice) => {
-            if !manifest::trusts_ssm(&role.trust)
-                && !(is_repaired(role, choice) && manifest::with_ssm_trusted(&role.trust).is_some())
-            {
+            let mendable = is_repaired(role, choice) && manifest::with_ssm_trusted(&role.trust).is_some();
+            if !mendable && !manifest::trusts_ssm(&role.trust) {
                 return Err(Error::refused(
                     Code::ROLE_UNUSABLE,
                     format!("the agent role {} cannot be used by the agent", role.arn),
@@ -83,7 +85,7 @@ pub(super) fn role_steps(
                 ));
             }
             if is_repaired(role, choice) {
-                steps.extend(repair(role, choice, plan));
+                steps.extend(repair(role, seen, plan));
             } else {
                 note_drift(role, choice, notes);
             }
@@ -95,13 +97,14 @@ pub(super) fn role_steps(
 }
 
 /// Brings a role of ours back.
-fn repair(role: &Role, choice: &RoleChoice, plan: &mut Plan<Step>) -> Vec<StepId> {
-    let name = choice.name();
+fn repair(role: &Role, seen: &RolesSeen<'_>, plan: &mut Plan<Step>) -> Vec<StepId> {
+    let name = seen.choice.name();
     let step = |change| match change {
         Some(change) => Step::ChangeAgentRole { role: name.to_owned(), change },
         None => Step::PutAgentPolicy { role: name.to_owned() },
     };
-    drift(role, choice).into_iter().map(|drift| plan.add(step(drift.change), [])).collect()
+    let drift = drift(role, seen.choice).into_iter();
+    drift.map(|drift| plan.add(step(drift.change), seen.before.iter().copied())).collect()
 }
 
 /// Says how a role that is not ours to change differs.
@@ -150,7 +153,12 @@ fn refuse_foreign_boundary(seen: &RolesSeen<'_>) -> Result<(), Error> {
 
 /// Whether a registration uses the role that is asked for. A registration keeps the role that it was made with.
 pub(super) fn uses_desired_role(registration: &Registration, desired: &Desired) -> bool {
-    match (&registration.role_arn, &desired.role) {
+    uses_role(registration, &desired.role)
+}
+
+/// Whether a registration uses the role of that choice.
+pub(super) fn uses_role(registration: &Registration, choice: &RoleChoice) -> bool {
+    match (&registration.role_arn, choice) {
         (Some(has), RoleChoice::Given { arn, .. }) => has == arn,
         (Some(has), RoleChoice::Named(design)) => has.rsplit('/').next() == Some(design.name.as_str()),
         (None, _) => false,

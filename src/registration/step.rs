@@ -56,6 +56,13 @@ pub enum Step {
         /// What this run is going to do.
         intent: Intent,
     },
+    /// Make the file that the activation is to be written to, or take it over from a run that died.
+    ReserveFile {
+        /// Where it is.
+        path: String,
+    },
+    /// Keep an activation that was handed over in the cluster.
+    KeepActivation,
     /// Deregister a registration whose name is needed, as it was seen.
     Discard {
         /// Its name.
@@ -73,6 +80,11 @@ pub enum Step {
     AwaitActive {
         /// The registration's name.
         name: String,
+        /// How many replicas there are to be.
+        replicas: u32,
+    },
+    /// Wait until every replica is ready and has its state; what EKS says is not asked.
+    AwaitAgents {
         /// How many replicas there are to be.
         replicas: u32,
     },
@@ -156,8 +168,9 @@ impl Step {
             | Self::Replace { .. }
             | Self::Remove { .. }
             | Self::ApplyOnceRegistered(_) => Some(Topic::Objects),
-            Self::AwaitActive { .. } => Some(Topic::Agent),
-            Self::HoldLease { .. } | Self::SpendCode { .. } => None,
+            Self::KeepActivation => Some(Topic::Objects),
+            Self::AwaitActive { .. } | Self::AwaitAgents { .. } => Some(Topic::Agent),
+            Self::HoldLease { .. } | Self::ReserveFile { .. } | Self::SpendCode { .. } => None,
         }
     }
 
@@ -181,13 +194,16 @@ impl Step {
                 "apply the agents' StatefulSet".to_owned()
             }
             Self::AwaitActive { name, .. } => format!("wait for {name} to become ACTIVE"),
+            Self::ReserveFile { path } => format!("reserve {path}"),
+            Self::KeepActivation => "keep the activation in the cluster".to_owned(),
+            Self::AwaitAgents { .. } => "wait until the agents are ready".to_owned(),
             Self::SpendCode { .. } => "remove the used activation code".to_owned(),
         }
     }
 
     /// Whether it changes something, in AWS or in the cluster.
     pub fn is_write(&self) -> bool {
-        !matches!(self, Self::AwaitActive { .. })
+        !matches!(self, Self::AwaitActive { .. } | Self::AwaitAgents { .. })
     }
 
     /// The object that it applies or deletes, if that is known.
@@ -207,6 +223,9 @@ impl Step {
             | Self::Register(_)
             | Self::ApplyOnceRegistered(_)
             | Self::AwaitActive { .. }
+            | Self::ReserveFile { .. }
+            | Self::KeepActivation
+            | Self::AwaitAgents { .. }
             | Self::SpendCode { .. } => None,
         }
     }

@@ -127,7 +127,7 @@ fn describe(state: &AgentState, seen: &Seen, replicas: u32) -> String {
 }
 
 /// A wait lives through what passes; it ends with what will not.
-fn tolerate(failure: Failure, attempting: &str) -> Result<String, StepFailure> {
+pub(super) fn tolerate(failure: Failure, attempting: &str) -> Result<String, StepFailure> {
     match failure.kind {
         FailureKind::Unavailable
         | FailureKind::Unreachable

@@ -1,5 +1,6 @@
 //! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
 
+mod discarding;
 mod made;
 mod registering;
 mod roles;
@@ -12,18 +13,22 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+pub(super) use discarding::discard;
+pub(super) use registering::{Calling, Doubts};
 pub(super) use roles::RoleWork;
 
 use super::desired::Desired;
+use super::halves::ready::{AwaitedAgents, until_ready};
+use super::handed::Handed;
 use super::observe::Ports;
-use super::observed::{ActivationSecretFacts, Intent, Registration, Status};
+use super::observed::{ActivationSecretFacts, Intent, Registration};
 use super::proof::prove;
 use super::register::Preview;
 use super::step::{OnceRegistered, Step};
 use super::undo::Made;
 use super::wait::{Awaited, until_active};
 use crate::error::{Code, Error};
-use crate::manifest::{Object, ObjectRef, RegistrationMark};
+use crate::manifest::{self, Object, ObjectRef, RegistrationMark};
 use crate::plan::{Done, StepFailure, Stop, Worker};
 use crate::ports::{Applied, Failure, FailureKind, HeldLease};
 
@@ -36,13 +41,11 @@ pub(super) struct Context {
     lease: OnceLock<Arc<dyn HeldLease>>,
     /// What this run, over all its tries, made in the cluster.
     made: Mutex<Made>,
-    /// Set as soon as a code may be in the cluster, or a registration may have been made whose answer is lost: from
-    /// then on nothing is undone. The Lease's intent proves whose that registration is.
+    /// Set as soon as a code may be in the cluster: from then on nothing is undone, as when a registration may have been
+    /// made whose answer is lost. The Lease's intent proves whose that registration is.
     code_in_cluster: AtomicBool,
-    /// Whether our tags had to be left out.
-    untagged: AtomicBool,
-    /// Whether a registration may have been made whose answer is lost.
-    registration_is_uncertain: AtomicBool,
+    /// What calling RegisterCluster leaves open.
+    doubts: Doubts,
 }
 
 impl Context {
@@ -64,12 +67,14 @@ pub(super) struct RegisterWorker {
     limit: Duration,
     stop: Stop,
     roles: RoleWork,
+    /// The activation that was handed over, if one was.
+    handed: Option<Handed>,
     /// The objects that existed before.
     existing: BTreeSet<ObjectRef>,
     context: Context,
 }
 
-type Progress = Box<dyn Fn(String) + Send + Sync>;
+pub(super) type Progress = Box<dyn Fn(String) + Send + Sync>;
 
 impl Worker<Step> for RegisterWorker {
     fn work(
@@ -113,9 +118,28 @@ impl Worker<Step> for RegisterWorker {
                     Ok(Done::new("held"))
                 }
                 Step::Discard { name, status, activation_id } => {
-                    self.discard(&name, &status, activation_id.as_ref()).await
+                    discard(self.ports.registrations.as_ref(), &name, &status, activation_id.as_ref()).await
                 }
                 Step::Register(new) => self.register(new, &progress).await,
+                Step::KeepActivation => self.keep_handed().await,
+                Step::AwaitAgents { replicas } => {
+                    let settings = &self.desired.settings;
+                    let activation_id = self.known_activation()?;
+                    let awaited = AwaitedAgents {
+                        name: self.desired.name.as_str(),
+                        namespace: &settings.namespace,
+                        state_prefix: settings.inherited.state_prefix(),
+                        replicas,
+                        activation_id: &activation_id,
+                        limit: self.limit,
+                    };
+                    until_ready(self.ports.cluster.as_ref(), &awaited, &self.stop, &progress).await
+                }
+                Step::ReserveFile { path } => Err(Error::failed(
+                    Code::INTERNAL,
+                    format!("{path} cannot be reserved by a run that has a cluster"),
+                )
+                .into()),
                 Step::ApplyOnceRegistered(which) => self.apply_once_registered(which).await,
                 Step::AwaitActive { name, replicas } => {
                     let namespace = &self.desired.settings.namespace;
@@ -141,31 +165,45 @@ impl RegisterWorker {
         let roles = RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role);
         let desired = seen.desired.clone();
         let existing = made::existing(observed, &desired.settings.namespace);
-        Self { ports, desired, limit, stop, roles, existing, context }
+        Self { ports, desired, limit, stop, roles, handed: None, existing, context }
     }
 
-    /// Deregisters what the plan saw, and nothing that came in its place: the name is all that the call takes.
-    async fn discard(
-        &self,
-        name: &str,
-        status: &Status,
-        activation_id: Option<&String>,
-    ) -> Result<Done, StepFailure> {
-        let now = self.ports.registrations.registration(name).await;
-        let now = now.map_err(|failure| failure.into_error(&format!("read the registration {name}")))?;
-        match now {
-            None => return Ok(Done::unchanged("gone already")),
-            Some(now) if now.status == *status && now.activation_id.as_ref() == activation_id => {}
-            Some(now) => {
-                return Err(StepFailure::Stale(format!(
-                    "the registration {name} is another one than a moment ago, or {} by now",
-                    now.status
-                )));
-            }
+    /// For one try of the cluster's half of a registration, whose activation was handed over: until that is in the
+    /// cluster, all that this run makes can be undone.
+    pub(super) fn of_cluster(
+        ports: Ports,
+        seen: &Preview,
+        handed: &Handed,
+        made: Made,
+        limit: Duration,
+        stop: Stop,
+    ) -> Self {
+        let worker = Self::new(ports, seen, made, limit, stop);
+        let observed = &seen.observed;
+        let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
+        worker.context.code_in_cluster.store(has_code || !observed.states.is_empty(), Ordering::Release);
+        Self { handed: Some(handed.clone()), ..worker }
+    }
+
+    fn known_activation(&self) -> Result<String, Error> {
+        let handed = self.handed.as_ref().map(|handed| handed.activation.id.clone());
+        handed.ok_or_else(|| Error::failed(Code::INTERNAL, "no activation was handed over"))
+    }
+
+    async fn keep_handed(&self) -> Result<Done, StepFailure> {
+        let Some(handed) = &self.handed else {
+            return Err(Error::failed(Code::INTERNAL, "no activation was handed over").into());
+        };
+        let mark = RegistrationMark::new(&handed.arn, &handed.activation.id, handed.registered_at);
+        let secret = manifest::activation_secret(&self.desired.settings, &mark);
+        let answer = self.ports.cluster.keep_activation(&secret, &handed.activation).await;
+        self.note_applied(&secret.reference, &answer);
+        // Without an answer it may be there all the same.
+        if answer.as_ref().map_or_else(|failure| made::may_have_had_effect(failure.kind), |_| true) {
+            self.context.code_in_cluster.store(true, Ordering::Release);
         }
-        let answer = self.ports.registrations.deregister(name).await;
-        answer.map_err(|failure| stale_or(failure, &format!("deregister {name}")))?;
-        Ok(Done::new("removed"))
+        answer.map_err(|failure| stale_or(failure, "keep the activation in the cluster"))?;
+        Ok(Done::new("kept"))
     }
 
     async fn apply(&self, object: &Object) -> Result<Done, StepFailure> {
@@ -232,12 +270,12 @@ impl RegisterWorker {
 
     /// Whether a code may be in the cluster.
     pub(super) fn code_in_cluster(&self) -> bool {
-        self.context.code_in_cluster.load(Ordering::Acquire)
+        self.context.code_in_cluster.load(Ordering::Acquire) || self.registration_is_uncertain()
     }
 
     /// Whether a registration may have been made whose answer is lost.
     pub(super) fn registration_is_uncertain(&self) -> bool {
-        self.context.registration_is_uncertain.load(Ordering::Acquire)
+        self.context.doubts.registration_is_uncertain()
     }
 
     /// The steps of which it is not known whether they made a role.
@@ -278,7 +316,7 @@ pub(super) fn kubectl_delete(object: &ObjectRef) -> String {
 }
 
 /// A conflict means that the plan saw another world.
-fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
+pub(super) fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
     if failure.kind == FailureKind::Conflict {
         return StepFailure::Stale(format!("{}: {}", failure.operation, failure.message));
     }

@@ -16,14 +16,15 @@ const RULES: [(&str, &[&str]); 12] = [
     ("println!", &[]),
     ("std::env::var", &["environment.rs"]),
     // The second is a type whose only way out leads to the first.
-    ("expose_secret", &["kubernetes/secrets.rs", "manifest/pull_secret.rs"]),
+    ("expose_secret", &["activation_file.rs", "kubernetes/secrets.rs", "manifest/pull_secret.rs"]),
     ("crate::output", &["run.rs", "output/"]),
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 20] = [
+const PURE: [&str; 23] = [
     "registration/activation.rs",
     "registration/desired.rs",
+    "registration/handed.rs",
     "registration/installed.rs",
     "registration/name.rs",
     "registration/observed.rs",
@@ -32,6 +33,8 @@ const PURE: [&str; 20] = [
     "registration/provider.rs",
     "registration/refusal.rs",
     "registration/request.rs",
+    "registration/rights.rs",
+    "registration/rights/",
     "registration/role_drift.rs",
     "registration/roles.rs",
     "registration/scheduling.rs",

@@ -48,11 +48,54 @@ async fn results_plans_and_errors_fit_their_schemas() {
     plan.fits(&scene.register(&["--dry-run", "-o", "json"]).await.expect(0).json());
     error.fits(&scene.run(&["register", "--name", "onprem2", "-o", "json"]).await.expect(3).json());
     error.fits(&scene.run(&["register", "--name", "a.b", "-o", "json"]).await.expect(2).json());
+
+    let file = scene.lease.home().join("onprem3.json");
+    let half = Schema::new(include_str!("../../docs/schemas/register-account-result.json"));
+    let half_plan = Schema::new(include_str!("../../docs/schemas/register-account-plan.json"));
+    let activation = Schema::new(include_str!("../../docs/schemas/activation.json"));
+    let other_half = Schema::new(include_str!("../../docs/schemas/register-cluster-result.json"));
+    let account = [
+        "register",
+        "--name",
+        "onprem3",
+        "--provider",
+        "GKE",
+        "--aws-only",
+        "-o",
+        "json",
+        "--activation-out",
+    ];
+    let account = [&account[..], &[file.to_str().unwrap()]].concat();
+    let planned_half = scene.run(&[&account[..], &["--dry-run", "--diff"]].concat()).await.expect(0).json();
+    half_plan.fits(&planned_half);
+    let made_half = scene.run(&account).await.expect(0).json();
+    half.fits(&made_half);
+    let handed: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    activation.fits(&handed);
+    let cluster = ["register", "--cluster-only", "--namespace", "third", "-o", "json", "--activation-file"];
+    let cluster = [&cluster[..], &[file.to_str().unwrap()]].concat();
+    plan.fits(&scene.run(&[&cluster[..], &["--dry-run"]].concat()).await.expect(0).json());
+    let connected = scene.run(&cluster).await.expect(0).json();
+    other_half.fits(&connected);
+    let render = Schema::new(include_str!("../../docs/schemas/render-result.json"));
+    let directory = scene.lease.home().join("rendered");
+    let id = handed["activationId"].as_str().unwrap();
+    let written = ["render", "--activation-id", id, "-o", "json", "--kustomize", directory.to_str().unwrap()];
+    let rendered = scene.run(&written).await.expect(0).json();
+    render.fits(&rendered);
     scene.refuse("eks", "DescribeCluster", 403, "AccessDeniedException", "no").await;
     error.fits(&scene.register(&["-o", "json"]).await.expect(1).json());
 
     // A schema that accepts anything would prove nothing.
-    for (schema, document) in [(&result, &registered), (&plan, &planned)] {
+    for (schema, document) in [
+        (&result, &registered),
+        (&plan, &planned),
+        (&half_plan, &planned_half),
+        (&half, &made_half),
+        (&activation, &handed),
+        (&other_half, &connected),
+        (&render, &rendered),
+    ] {
         for member in document.as_object().unwrap().keys() {
             let mut spoiled = document.clone();
             spoiled[member] = json!({ "not": "this" });

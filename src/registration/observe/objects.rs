@@ -16,20 +16,20 @@ use crate::registration::takeover::{Foreign, kept_by};
 
 /// How the objects stand that are there and should be.
 #[derive(Default)]
-pub(super) struct Objects {
+pub(in crate::registration) struct Objects {
     /// Each of them.
-    pub(super) states: BTreeMap<ObjectRef, ObjectState>,
+    pub(in crate::registration) states: BTreeMap<ObjectRef, ObjectState>,
     /// What would change in those that differ.
-    pub(super) changes: BTreeMap<ObjectRef, Vec<FieldChange>>,
+    pub(in crate::registration) changes: BTreeMap<ObjectRef, Vec<FieldChange>>,
     /// Those of other owners.
-    pub(super) foreign: Vec<Foreign>,
+    pub(in crate::registration) foreign: Vec<Foreign>,
     /// Those that differ in what cannot be changed, each with its UID.
-    pub(super) fixed: BTreeMap<ObjectRef, String>,
+    pub(in crate::registration) fixed: BTreeMap<ObjectRef, String>,
 }
 
 /// Compares what is with what would be after applying. Without a registration nothing is known of the objects that name
 /// the activation but whether the agents exist.
-pub(super) async fn object_states(
+pub(in crate::registration) async fn object_states(
     ports: &Ports,
     desired: &Desired,
     registration: Option<&Registration>,
@@ -85,7 +85,10 @@ fn set_of(desired: &Desired) -> ObjectRef {
 }
 
 /// The objects of ours that are no longer wanted.
-pub(super) async fn obsolete(ports: &Ports, desired: &Desired) -> Result<Vec<(ObjectRef, String)>, Error> {
+pub(in crate::registration) async fn obsolete(
+    ports: &Ports,
+    desired: &Desired,
+) -> Result<Vec<(ObjectRef, String)>, Error> {
     let unwanted = desired.unwanted();
     let live = try_join_all(unwanted.iter().map(|object| async move {
         let live = match object.kind {
@@ -152,7 +155,7 @@ fn foreign(object: &ObjectRef, live: Option<&Value>) -> Option<Foreign> {
 }
 
 /// The long-lived token of an adopted connector: ours takes one that is renewed.
-pub(super) async fn superfluous(
+pub(in crate::registration) async fn superfluous(
     ports: &Ports,
     desired: &Desired,
 ) -> Result<Option<(ObjectRef, String)>, Error> {

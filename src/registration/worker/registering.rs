@@ -1,16 +1,16 @@
 //! The one call that cannot be repeated at will: RegisterCluster, and keeping what it answers once.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 
-use super::{Known, Progress, RegisterWorker, stale_or};
+use super::{Known, Progress, RegisterWorker, RoleWork, stale_or};
 use crate::error::{Code, Error};
 use crate::manifest::{self, RegistrationMark};
-use crate::plan::{Done, StepFailure};
-use crate::ports::{Failure, FailureKind, RegisterCall, Registered};
+use crate::plan::{Done, StepFailure, Stop};
+use crate::ports::{Failure, FailureKind, RegisterCall, Registered, Registrations};
 use crate::registration::quota::HOW_TO_GET_ROOM;
 use crate::registration::step::NewRegistration;
 
@@ -28,12 +28,19 @@ impl RegisterWorker {
         progress: &Progress,
     ) -> Result<Done, StepFailure> {
         let name = new.name.clone();
-        let registered = self.call_register(new, progress).await?;
+        let calling = Calling {
+            registrations: self.ports.registrations.as_ref(),
+            roles: &self.roles,
+            doubts: &self.context.doubts,
+            stop: &self.stop,
+            is_lost: &|| self.lease_is_lost(),
+        };
+        let registered = calling.register(new, progress).await?;
         let created_at = registered.created_at.unwrap_or_else(Timestamp::now);
         let mark = RegistrationMark::new(&registered.arn, &registered.activation.id, created_at);
         let secret = manifest::activation_secret(&self.desired.settings, &mark);
-        self.context.registration_is_uncertain.store(false, Ordering::Release);
         self.context.code_in_cluster.store(true, Ordering::Release);
+        self.context.doubts.settle();
         let kept = self.ports.cluster.keep_activation(&secret, &registered.activation).await;
         self.note_applied(&secret.reference, &kept);
         if let Err(failure) = kept {
@@ -42,11 +49,75 @@ impl RegisterWorker {
         let Registered { arn, activation, .. } = registered;
         // A plan registers once.
         drop(self.context.registered.set(Known { arn, activation_id: activation.id, created_at }));
-        let untagged = self.context.untagged.load(Ordering::Acquire);
-        Ok(Done::new(if untagged { "untagged" } else { "created" }))
+        Ok(Done::new(self.context.doubts.outcome()))
     }
 
-    async fn call_register(
+    /// The code could not be kept, and nobody can ever use it: the registration is of no use either.
+    async fn take_back(&self, name: &str, why: Failure) -> Error {
+        let error = Error::failed(
+            Code::ACTIVATION_NOT_KEPT,
+            format!("the activation of {name} could not be kept in the cluster"),
+        )
+        .call(&why.operation)
+        .cause(why.message.clone());
+        match self.ports.registrations.deregister(name).await {
+            Ok(()) => {
+                self.context.code_in_cluster.store(false, Ordering::Release);
+                error
+                    .fact("state", "the registration was taken back")
+                    .fix("make sure that the cluster can be reached and written to, then run the same command again")
+            }
+            Err(failure) => error
+                .fact(
+                    "state",
+                    format!(
+                        "the registration could not be taken back ({}): {}",
+                        failure.operation, failure.message
+                    ),
+                )
+                .fix("run the same command again: it removes the registration and makes it anew"),
+        }
+    }
+}
+
+/// What calling RegisterCluster leaves open.
+#[derive(Default)]
+pub(in crate::registration) struct Doubts {
+    /// Whether a registration may have been made whose answer is lost.
+    uncertain: AtomicBool,
+    /// Whether our tags had to be left out.
+    untagged: AtomicBool,
+}
+
+impl Doubts {
+    /// Whether a registration may have been made whose answer is lost.
+    pub(in crate::registration) fn registration_is_uncertain(&self) -> bool {
+        self.uncertain.load(Ordering::Acquire)
+    }
+
+    /// The answer came after all.
+    pub(in crate::registration) fn settle(&self) {
+        self.uncertain.store(false, Ordering::Release);
+    }
+
+    /// How the registration was made, in a word.
+    pub(in crate::registration) fn outcome(&self) -> &'static str {
+        if self.untagged.load(Ordering::Acquire) { "untagged" } else { "created" }
+    }
+}
+
+/// Calls RegisterCluster until it is answered for good.
+pub(in crate::registration) struct Calling<'a> {
+    pub(in crate::registration) registrations: &'a dyn Registrations,
+    pub(in crate::registration) roles: &'a RoleWork,
+    pub(in crate::registration) doubts: &'a Doubts,
+    pub(in crate::registration) stop: &'a Stop,
+    /// Whether somebody else may be at work by now.
+    pub(in crate::registration) is_lost: &'a (dyn Fn() -> bool + Send + Sync),
+}
+
+impl Calling<'_> {
+    pub(in crate::registration) async fn register(
         &self,
         new: NewRegistration,
         progress: &Progress,
@@ -74,10 +145,10 @@ impl RegisterWorker {
             .build();
         let mut unanswered = 0;
         loop {
-            if self.lease_is_lost() {
+            if (self.is_lost)() {
                 return Err(StepFailure::Stale("the Lease of eksconnect was taken over".to_owned()));
             }
-            let failure = match self.ports.registrations.register(&call).await {
+            let failure = match self.registrations.register(&call).await {
                 Ok(registered) => return Ok(registered),
                 Err(failure) => failure,
             };
@@ -86,8 +157,7 @@ impl RegisterWorker {
                 failure.kind,
                 FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed
             ) {
-                self.context.registration_is_uncertain.store(true, Ordering::Release);
-                self.context.code_in_cluster.store(true, Ordering::Release);
+                self.doubts.uncertain.store(true, Ordering::Release);
             }
             match failure.kind {
                 FailureKind::NotPropagated if began.elapsed() < PROPAGATION_BOUND => {
@@ -121,7 +191,7 @@ impl RegisterWorker {
                     }
                     progress("without tags, since eks:TagResource is denied".to_owned());
                     call.tags.clear();
-                    self.context.untagged.store(true, Ordering::Release);
+                    self.doubts.untagged.store(true, Ordering::Release);
                     continue;
                 }
                 FailureKind::LimitExceeded => {
@@ -134,33 +204,6 @@ impl RegisterWorker {
                 _ = self.stop.stopped() => return Err(StepFailure::Stopped),
                 () = tokio::time::sleep(delay) => {}
             }
-        }
-    }
-
-    /// The code could not be kept, and nobody can ever use it: the registration is of no use either.
-    async fn take_back(&self, name: &str, why: Failure) -> Error {
-        let error = Error::failed(
-            Code::ACTIVATION_NOT_KEPT,
-            format!("the activation of {name} could not be kept in the cluster"),
-        )
-        .call(&why.operation)
-        .cause(why.message.clone());
-        match self.ports.registrations.deregister(name).await {
-            Ok(()) => {
-                self.context.code_in_cluster.store(false, Ordering::Release);
-                error
-                    .fact("state", "the registration was taken back")
-                    .fix("make sure that the cluster can be reached and written to, then run the same command again")
-            }
-            Err(failure) => error
-                .fact(
-                    "state",
-                    format!(
-                        "the registration could not be taken back ({}): {}",
-                        failure.operation, failure.message
-                    ),
-                )
-                .fix("run the same command again: it removes the registration and makes it anew"),
         }
     }
 }

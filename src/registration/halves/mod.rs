@@ -1,0 +1,9 @@
+//! Registering for two administrators, who may not do each other's half: one makes the roles and the registration and
+//! writes the activation into a file, the other applies the connector with it.
+
+pub mod account;
+pub mod account_plan;
+pub mod cluster;
+mod cluster_plan;
+pub(super) mod ready;
+mod unasked;

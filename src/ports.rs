@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret};
 use crate::registration::activation::Activation;
 use crate::registration::handed::{FileIntent, Handed};
+use crate::registration::installed::Connector;
 use crate::registration::observed::{
     ActivationSecretFacts, Caller, Intent, LeaseFacts, NodeFacts, ObjectState, Registration, Role,
 };
@@ -252,12 +253,17 @@ pub trait Cluster: Send + Sync {
     fn dry_run<'a>(&'a self, object: &'a Object) -> Reply<'a, Option<LiveObject>>;
     /// Applies an object (forced server-side apply).
     fn apply<'a>(&'a self, object: &'a Object) -> Reply<'a, Applied>;
+    /// Replaces an object whole as it was seen (`resourceVersion`), so that it is as if only we had ever written it;
+    /// a change in between is a `Conflict`.
+    fn replace<'a>(&'a self, object: &'a Object, seen: &'a str) -> Reply<'a, Applied>;
     /// Deletes an object if it still has that UID; one that is gone already is as good.
     fn delete<'a>(&'a self, object: &'a ObjectRef, uid: &'a str) -> Reply<'a, ()>;
     /// The activation Secret, without its value.
     fn activation_secret<'a>(&'a self, namespace: &'a str) -> Reply<'a, Option<ActivationSecretFacts>>;
     /// Keeps an activation's code in its Secret, `object` being that Secret without its value.
     fn keep_activation<'a>(&'a self, object: &'a Object, activation: &'a Activation) -> Reply<'a, Applied>;
+    /// Applies the activation Secret without an activation: what it says of a code in it stays.
+    fn mark_activation<'a>(&'a self, object: &'a Object) -> Reply<'a, Applied>;
     /// Puts a mark in place of the code, in the Secret as it was seen; a change in between is a `Conflict`.
     fn spend_activation<'a>(&'a self, namespace: &'a str, seen: &'a str) -> Reply<'a, ()>;
     /// How the Secret with credentials for a registry stands, `object` being that Secret without them.
@@ -266,8 +272,16 @@ pub trait Cluster: Send + Sync {
     fn keep_pull_secret<'a>(&'a self, object: &'a Object, secret: &'a PullSecret) -> Reply<'a, Applied>;
     /// The metadata of a Secret, as an object that has nothing else.
     fn secret_metadata<'a>(&'a self, object: &'a ObjectRef) -> Reply<'a, Option<LiveObject>>;
-    /// The activation that the state of each of these replicas belongs to, by ordinal. Reads nothing else of them.
-    fn states<'a>(&'a self, namespace: &'a str, ordinals: Range<u32>) -> Reply<'a, BTreeMap<u32, String>>;
+    /// The activation that the state of each of these replicas belongs to, by ordinal; the names of their Secrets begin
+    /// with `prefix`. Reads nothing else of them.
+    fn states<'a>(
+        &'a self,
+        namespace: &'a str,
+        prefix: &'a str,
+        ordinals: Range<u32>,
+    ) -> Reply<'a, BTreeMap<u32, String>>;
+    /// Every StatefulSet of the cluster that runs a connector.
+    fn connectors(&self) -> Reply<'_, Vec<Connector>>;
     /// The Lease.
     fn lease<'a>(&'a self, namespace: &'a str) -> Reply<'a, Option<LeaseFacts>>;
     /// Takes the Lease as it was seen and keeps renewing it; somebody else's change in between is a `Conflict`.

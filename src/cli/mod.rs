@@ -6,6 +6,7 @@ mod halves;
 mod register;
 mod render;
 mod role;
+mod takeover;
 mod workload;
 
 use clap::{Parser, Subcommand};

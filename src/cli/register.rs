@@ -8,6 +8,7 @@ use clap::Args;
 use super::global::{HOW_LONG, OUTPUT, duration};
 use super::halves::HalfArgs;
 use super::role::RoleArgs;
+use super::takeover::TakeoverArgs;
 use super::workload::WorkloadArgs;
 use crate::activation_file::read_handed;
 use crate::error::{Code, Error};
@@ -23,6 +24,8 @@ Examples:
   eksconnect register --name onprem1 --context onprem1-admin --region eu-west-1 --tag team=platform
   eksconnect register --name onprem1 --dry-run -o json
   eksconnect register --name onprem1 --no-wait      (run the same again later to finish)
+  eksconnect register --name onprem1 --renew        (the agents' state is lost)
+  eksconnect register --name onprem1 --adopt        (eksctl, the console or Helm installed the connector)
 
 With two administrators, the first has the account, the second the cluster:
   eksconnect register --name onprem1 --provider OTHER --aws-only --activation-out onprem1.json
@@ -65,6 +68,8 @@ pub struct RegisterArgs {
     half: HalfArgs,
     #[command(flatten)]
     workload: WorkloadArgs,
+    #[command(flatten)]
+    takeover: TakeoverArgs,
     /// Do not wait until ACTIVE
     #[arg(long, conflicts_with = "wait_timeout", help_heading = HOW_LONG)]
     no_wait: bool,
@@ -170,6 +175,7 @@ impl RegisterArgs {
             notes,
             namespace: self.namespace.clone(),
             workload,
+            adopt: self.takeover.takeover().adopt,
             wait: (!self.no_wait).then_some(self.wait_timeout),
         })
     }
@@ -191,6 +197,7 @@ impl RegisterArgs {
             role,
             tags: parse_tags(&self.tags)?,
             workload: self.workload.workload()?,
+            takeover: self.takeover.takeover(),
             wait: (!self.no_wait).then_some(self.wait_timeout),
         })
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::global::OUTPUT;
 use super::workload::WorkloadArgs;
 use crate::error::{Code, Error};
-use crate::manifest::{ApiServer, SecretNames, Settings};
+use crate::manifest::{ApiServer, Inherited, SecretNames, Settings};
 use crate::registration::name::check_namespace;
 
 const EXAMPLES: &str = "\
@@ -105,6 +105,7 @@ impl RenderArgs {
                 },
                 workload,
                 openshift: self.openshift,
+                inherited: Inherited::default(),
                 secrets: SecretNames {
                     activation: self.activation_secret.name.clone(),
                     activation_key: self.activation_secret.key.clone(),

@@ -172,6 +172,12 @@ codes! {
     AGENTS_WITHOUT_STATE = "0416";
     /// Between a question and its answer the account or the cluster became another.
     IDENTITY_CHANGED = "0417";
+    /// The cluster has a connector in another namespace.
+    CONNECTOR_ELSEWHERE = "0418";
+    /// A connector that something else installed cannot be taken over.
+    NOT_ADOPTABLE = "0419";
+    /// The activation Secret is kept by something else.
+    SECRET_KEPT = "0420";
     /// The file that the activation is to be written to holds something else.
     ACTIVATION_FILE_TAKEN = "0425";
     /// An activation that was handed over can no longer be used.

@@ -7,6 +7,7 @@ mod client;
 mod diagnose;
 mod lease;
 mod port;
+mod replace;
 mod rights;
 mod secrets;
 mod transport;

@@ -16,11 +16,12 @@ use crate::ports::{
     Side,
 };
 use crate::registration::activation::Activation;
+use crate::registration::installed::Connector;
 use crate::registration::observed::{ActivationSecretFacts, Intent, LeaseFacts, NodeFacts, ObjectState};
 use crate::registration::rights::Right;
 
 /// The field manager of everything but the activation's value.
-const MANAGER: &str = "eksconnect";
+pub(super) const MANAGER: &str = "eksconnect";
 
 /// The field manager of the activation Secret, so that taking the value away is no drift of ours.
 pub(super) const ACTIVATION_MANAGER: &str = "eksconnect-activation";
@@ -219,6 +220,10 @@ impl Cluster for KubernetesCluster {
         Box::pin(async move { applied(&self.connected.apply_object(object, false).await?) })
     }
 
+    fn replace<'a>(&'a self, object: &'a Object, seen: &'a str) -> Reply<'a, Applied> {
+        Box::pin(self.connected.replace_object(object, seen))
+    }
+
     fn delete<'a>(&'a self, object: &'a ObjectRef, uid: &'a str) -> Reply<'a, ()> {
         Box::pin(self.connected.delete_object(object, uid))
     }
@@ -229,6 +234,10 @@ impl Cluster for KubernetesCluster {
 
     fn keep_activation<'a>(&'a self, object: &'a Object, activation: &'a Activation) -> Reply<'a, Applied> {
         Box::pin(self.connected.write_activation(object, activation))
+    }
+
+    fn mark_activation<'a>(&'a self, object: &'a Object) -> Reply<'a, Applied> {
+        Box::pin(self.connected.mark_activation_secret(object))
     }
 
     fn spend_activation<'a>(&'a self, namespace: &'a str, seen: &'a str) -> Reply<'a, ()> {
@@ -247,8 +256,17 @@ impl Cluster for KubernetesCluster {
         Box::pin(self.connected.read_secret_metadata(object))
     }
 
-    fn states<'a>(&'a self, namespace: &'a str, ordinals: Range<u32>) -> Reply<'a, BTreeMap<u32, String>> {
-        Box::pin(self.connected.read_states(namespace, ordinals))
+    fn states<'a>(
+        &'a self,
+        namespace: &'a str,
+        prefix: &'a str,
+        ordinals: Range<u32>,
+    ) -> Reply<'a, BTreeMap<u32, String>> {
+        Box::pin(self.connected.read_states(namespace, prefix, ordinals))
+    }
+
+    fn connectors(&self) -> Reply<'_, Vec<Connector>> {
+        Box::pin(self.connected.list_connectors())
     }
 
     fn lease<'a>(&'a self, namespace: &'a str) -> Reply<'a, Option<LeaseFacts>> {

@@ -18,6 +18,7 @@ use crate::ports::{Applied, Failure, FailureKind};
 use crate::registration::activation::Activation;
 use crate::registration::observe::mark_of;
 use crate::registration::observed::{ActivationSecretFacts, ObjectState};
+use crate::registration::takeover::kept_by;
 
 fn secret(namespace: &str, name: &str) -> ObjectRef {
     ObjectRef::new(ObjectKind::Secret, namespace, name)
@@ -40,6 +41,7 @@ impl Connected {
         Ok(Some(ActivationSecretFacts {
             mark: mark_of(&live["metadata"]),
             holds_code: !spent,
+            kept_by: kept_by(&live["metadata"]),
             resource_version: live["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned(),
         }))
     }
@@ -64,6 +66,14 @@ impl Connected {
             Failure { message, ..failure }
         })?;
         applied(&answer)
+    }
+
+    /// By the manager of the activation's value, which that stays with. What is applied names no value, so one that
+    /// another manager wrote stays too.
+    pub(super) async fn mark_activation_secret(&self, object: &Object) -> Result<Applied, Failure> {
+        let path = format!("{}?fieldManager={ACTIVATION_MANAGER}&force=true", object.reference.path());
+        let content = Some(Content::apply(&object.body));
+        applied(&self.call(&operation("patch", &object.reference), Method::PATCH, &path, content).await?)
     }
 
     /// With the version that was seen: a code that comes in between is not taken away.
@@ -119,10 +129,11 @@ impl Connected {
     pub(super) async fn read_states(
         &self,
         namespace: &str,
+        prefix: &str,
         ordinals: Range<u32>,
     ) -> Result<BTreeMap<u32, String>, Failure> {
         let reads = ordinals.map(|ordinal| async move {
-            let secret = secret(namespace, &manifest::state_secret(ordinal));
+            let secret = secret(namespace, &manifest::state_secret(prefix, ordinal));
             let Some(answer) = self.get(&operation("get", &secret), &secret.path()).await? else {
                 return Ok(None);
             };

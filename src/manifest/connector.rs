@@ -1,6 +1,11 @@
 //! The connector's objects. They differ from the official manifest where that is unsafe or wrong; docs/security.md says
 //! where and why.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
@@ -10,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::inherited::Inherited;
 use super::network_policy::network_policy;
 use super::openshift::{USE_CONSTRAINTS, openshift_objects};
 use super::workload::{ApiServer, Workload};
@@ -24,11 +30,17 @@ pub const LEASE: &str = "eksconnect";
 /// Name of the Secret that holds the activation code under the key `code`, as of the official manifest.
 pub const ACTIVATION_SECRET: &str = "eks-connector-activation-config";
 
+/// Name of the Secret with a long-lived token, as of the official manifest. Ours needs none.
+pub const TOKEN_SECRET: &str = "eks-connector-token";
+
 /// Name of the Secret with credentials for the images' registry.
 pub(super) const PULL_SECRET: &str = "eks-connector-pull";
 
 /// Name of the ConfigMap with certificates that the agents trust too.
 pub(super) const PROXY_CA: &str = "eks-connector-proxy-ca";
+
+/// The annotation of the namespace that tells how the names of the state Secrets begin, where that is not the default.
+pub const STATE_PREFIX_ANNOTATION: &str = "eksconnect/state-prefix";
 
 /// Where the official manifest installs the connector.
 pub const DEFAULT_NAMESPACE: &str = "eks-connector";
@@ -52,8 +64,17 @@ pub struct Settings {
     pub workload: Workload,
     /// Whether the cluster is OpenShift, which has a say in what pods may do.
     pub openshift: bool,
+    /// What the agents keep from those that stand there.
+    pub inherited: Inherited,
     /// The Secrets that the pods read.
     pub secrets: SecretNames,
+}
+
+impl Settings {
+    /// The Secret in which the replica of that ordinal keeps its state.
+    pub fn state_secret(&self, ordinal: u32) -> String {
+        state_secret(self.inherited.state_prefix(), ordinal)
+    }
 }
 
 /// The Secrets that the pods read.
@@ -79,8 +100,11 @@ pub fn namespace(settings: &Settings, registration: Option<&RegistrationMark<'_>
     let mut namespace: Namespace = template(include_str!("../../templates/connector/namespace.yaml"));
     namespace.metadata.name = Some(settings.namespace.clone());
     let object = object(ObjectKind::Namespace, settings, &namespace);
-    match registration {
-        Some(mark) => object.with_metadata("annotations", &mark.annotations()),
+    let Some(mark) = registration else { return object };
+    let object = object.with_metadata("annotations", &mark.annotations());
+    match &settings.inherited.state_prefix {
+        // So that it is still known when the StatefulSet is lost.
+        Some(prefix) => object.with_metadata("annotations", &[(STATE_PREFIX_ANNOTATION, prefix)]),
         None => object,
     }
 }
@@ -116,7 +140,8 @@ pub fn base_objects(settings: &Settings) -> Vec<Object> {
     let account: ServiceAccount = template(include_str!("../../templates/connector/service-account.yaml"));
     let mut state_role: Role = template(include_str!("../../templates/connector/state-role.yaml"));
     for rule in state_role.rules.iter_mut().flatten().filter(|rule| rule.resource_names.is_some()) {
-        rule.resource_names = Some((0..settings.workload.replicas).map(state_secret).collect());
+        rule.resource_names =
+            Some((0..settings.workload.replicas).map(|ordinal| settings.state_secret(ordinal)).collect());
     }
     let mut state_binding: RoleBinding =
         template(include_str!("../../templates/connector/state-role-binding.yaml"));
@@ -194,6 +219,13 @@ pub fn activation_secret(settings: &Settings, mark: &RegistrationMark<'_>) -> Ob
     labelled(Object { reference, body }).with_metadata("annotations", &mark.annotations())
 }
 
+/// The activation Secret once its code is used up. Agents that have their state do not start without it either.
+pub fn spent_activation_secret(settings: &Settings, mark: &RegistrationMark<'_>) -> Object {
+    let mut object = activation_secret(settings, mark);
+    object.body["data"] = json!({ "code": STANDARD.encode(spent_mark()) });
+    object
+}
+
 /// The Secret with credentials for the images' registry, without them: the adapter that may see them adds them.
 pub fn pull_secret(settings: &Settings) -> Object {
     let reference = ObjectRef::new(ObjectKind::Secret, &settings.namespace, PULL_SECRET);
@@ -213,8 +245,8 @@ pub fn spent_mark() -> &'static str {
 }
 
 /// The Secret in which the replica of that ordinal keeps its state.
-pub fn state_secret(ordinal: u32) -> String {
-    format!("eks-connector-state-{ordinal}")
+pub fn state_secret(prefix: &str, ordinal: u32) -> String {
+    format!("{prefix}-{ordinal}")
 }
 
 /// Selects the agents' pods.
@@ -236,14 +268,19 @@ pub(super) fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Set
     }
 }
 
-/// Reads an embedded template. By way of JSON: reading YAML straight into Kubernetes' types makes a YAML reader for each
+/// Reads an embedded template, once: the objects are rendered again and again. By way of JSON: reading YAML straight into Kubernetes' types makes a YAML reader for each
 /// of them, which is several megabytes of the binary.
 #[expect(
     clippy::expect_used,
     reason = "the templates are part of the binary, and a test renders every one of them"
 )]
-pub(super) fn template<T: DeserializeOwned>(yaml: &str) -> T {
-    let value: Value = serde_yaml::from_str(yaml).expect("an embedded template is YAML");
+pub(super) fn template<T: DeserializeOwned>(yaml: &'static str) -> T {
+    static READ: Mutex<BTreeMap<&'static str, Value>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = read
+        .entry(yaml)
+        .or_insert_with(|| serde_yaml::from_str(yaml).expect("an embedded template is YAML"))
+        .clone();
     serde_json::from_value(value).expect("an embedded template is an object of its kind")
 }
 
@@ -280,6 +317,7 @@ mod tests {
             server_minor: 36,
             api_server: ApiServer::default(),
             workload: Workload::default(),
+            inherited: Inherited::default(),
             openshift: false,
             secrets: SecretNames::default(),
         }
@@ -342,7 +380,8 @@ mod tests {
         for replicas in [1, 2, 5] {
             let objects = base_objects(&with_replicas(replicas));
             let role = objects.iter().find(|object| object.reference.kind == ObjectKind::Role).unwrap();
-            let names: Vec<_> = (0..replicas).map(state_secret).collect();
+            let names: Vec<_> =
+                (0..replicas).map(|ordinal| format!("eks-connector-state-{ordinal}")).collect();
             assert_eq!(role.body["rules"][0]["resourceNames"], json!(names));
             assert_eq!(role.body["rules"][1]["verbs"], json!(["create"]));
         }

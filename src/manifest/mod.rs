@@ -4,6 +4,7 @@
 mod connector;
 mod difference;
 mod image;
+mod inherited;
 mod network_policy;
 mod object;
 mod openshift;
@@ -16,12 +17,13 @@ mod stateful_set;
 pub mod workload;
 
 pub use connector::{
-    ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, STATEFUL_SET, SecretNames, Settings,
-    activation_secret, agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_mark,
-    state_secret,
+    ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, STATE_PREFIX_ANNOTATION, STATEFUL_SET,
+    SecretNames, Settings, TOKEN_SECRET, activation_secret, agent_selector, base_objects, namespace,
+    optional_objects, pull_secret, spent_activation_secret, spent_mark, state_secret,
 };
 pub use difference::{FieldChange, difference};
 pub use image::{Images, check_reference, check_registry};
+pub use inherited::{FixedFields, Inherited, STATE_PREFIX};
 pub use network_policy::NetworkAccess;
 pub use object::{Object, ObjectKind, ObjectRef};
 pub use openshift::SECURITY_GROUP;

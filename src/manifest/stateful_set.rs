@@ -22,6 +22,7 @@ pub fn stateful_set(settings: &Settings, activation_id: &str) -> Object {
             settings.workload.proxy.apply_to(pod, &settings.api_server.addresses);
         }
     }
+    settings.inherited.apply_to(&mut set);
     object(ObjectKind::StatefulSet, settings, &set)
 }
 

@@ -38,10 +38,12 @@ pub(super) fn account_lines(step: &Step, seen: &RoleSeen, choice: &RoleChoice, d
             let line = changed(&format!("role         {role}, its {}", change.part()));
             with_fields(line, &role_fields(seen, choice, change.part()))
         }
-        Step::Discard { name } => vec![format!("  {NOTE}-{NOTE:#} registration {name}")],
+        Step::Discard { name, .. } => vec![format!("  {NOTE}-{NOTE:#} registration {name}")],
         Step::Register(new) => vec![added(&format!("registration {} ({})", new.name, new.provider))],
         Step::Apply(_)
         | Step::ApplyPullSecret(_)
+        | Step::ApplyActivationSecret(_)
+        | Step::Replace { .. }
         | Step::Remove { .. }
         | Step::HoldLease { .. }
         | Step::ReserveFile { .. }

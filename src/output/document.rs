@@ -156,6 +156,8 @@ pub(super) fn role_part(step: &Step) -> Option<RolePart> {
         | Step::CreateAgentRole(_)
         | Step::Apply(_)
         | Step::ApplyPullSecret(_)
+        | Step::ApplyActivationSecret(_)
+        | Step::Replace { .. }
         | Step::Remove { .. }
         | Step::HoldLease { .. }
         | Step::Discard { .. }

@@ -24,7 +24,10 @@ pub(super) fn text(preview: &Preview, context: &str, diff: bool) -> String {
             | Step::Register(_) => {
                 account.extend(account_lines(&planned.step, &observed.agent_role, &desired.role, diff));
             }
-            Step::Apply(object) | Step::ApplyPullSecret(object) => {
+            Step::Replace { object, .. } => {
+                cluster.push(changed(&format!("{} (replaced)", object.reference)));
+            }
+            Step::Apply(object) | Step::ApplyPullSecret(object) | Step::ApplyActivationSecret(object) => {
                 let line = object.reference.to_string();
                 cluster.push(match observed.state_of(&object.reference) {
                     ObjectState::Differs => changed(&line),

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::installed::Installed;
 use super::name::{ClusterName, partition};
 use super::observed::{Caller, ClusterFacts, NamespaceFacts};
 use super::provider::Provider;
 use super::request::{CLUSTER_UID_TAG, MANAGED_TAG, RegisterRequest, RoleChoice};
-use crate::manifest::{self, Object, ObjectRef, RegistrationMark, Settings};
+use super::takeover::Takeover;
+use crate::manifest::{self, Inherited, Object, ObjectRef, RegistrationMark, Settings};
 
 /// The wanted state.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +29,8 @@ pub struct Desired {
     pub settings: Settings,
     /// The namespace is somebody else's: its labels are left as they are.
     pub foreign_namespace: bool,
+    /// What may be done about what stood there before.
+    pub takeover: Takeover,
     /// Whether to wait until ACTIVE.
     pub wait: bool,
 }
@@ -39,6 +43,7 @@ impl Desired {
         region: &str,
         cluster: &ClusterFacts,
         namespace: Option<&NamespaceFacts>,
+        installed: Option<&Installed>,
     ) -> Self {
         let own_tags = [(CLUSTER_UID_TAG, cluster.uid.as_str()), (MANAGED_TAG, "true")];
         Self {
@@ -54,9 +59,11 @@ impl Desired {
                 server_minor: cluster.minor,
                 api_server: cluster.api_server.clone(),
                 workload: request.workload.clone(),
+                inherited: inherited(namespace, installed),
                 openshift: cluster.openshift,
                 secrets: manifest::SecretNames::default(),
             },
+            takeover: request.takeover,
             foreign_namespace: namespace.is_some_and(|namespace| !namespace.ours),
             wait: request.wait.is_some(),
         }
@@ -99,6 +106,23 @@ impl Desired {
     /// The agents of an activation.
     pub fn stateful_set(&self, activation_id: &str) -> Object {
         manifest::stateful_set(&self.settings, activation_id)
+    }
+
+    /// The agents of an activation, where no StatefulSet is in the way any more.
+    pub fn stateful_set_anew(&self, activation_id: &str) -> Object {
+        let inherited = self.settings.inherited.without_fixed();
+        manifest::stateful_set(&Settings { inherited, ..self.settings.clone() }, activation_id)
+    }
+}
+
+/// What the agents keep from those that stand there. Without a StatefulSet, the namespace still tells where their state is.
+fn inherited(namespace: Option<&NamespaceFacts>, installed: Option<&Installed>) -> Inherited {
+    match installed {
+        Some(installed) => installed.inherited.clone(),
+        None => {
+            let state_prefix = namespace.and_then(|namespace| namespace.state_prefix.clone());
+            Inherited { state_prefix, fixed: None }
+        }
     }
 }
 

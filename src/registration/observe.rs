@@ -8,21 +8,26 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::desired::{Desired, cluster_arn};
+use super::installed::{Connector, Installed};
 use super::observed::{
-    Caller, ClusterFacts, Mark, NamespaceFacts, Observed, Permissions, Registration, Role, RoleSeen, Status,
+    ActivationSecretFacts, Caller, ClusterFacts, Mark, NamespaceFacts, Observed, Permissions, Registration,
+    Role, RoleSeen, Status,
 };
 use super::provider::{self, Traces};
 use super::quota::{self, QuotaSeen};
 use super::request::RegisterRequest;
 use super::rights;
+use super::takeover::Foreign;
 use crate::error::{Code, Error};
-use crate::manifest::{self, ApiServer, ObjectKind, ObjectRef, SECURITY_GROUP};
+use crate::manifest::{
+    self, ApiServer, ObjectKind, ObjectRef, SECURITY_GROUP, STATE_PREFIX, STATE_PREFIX_ANNOTATION,
+};
 use crate::ports::{
     Cluster, Failure, FailureKind, Identity, Nodes, Quotas, Registrations, Roles, ServerVersion,
 };
 
 mod objects;
-pub(super) use objects::{object_states, obsolete};
+pub(super) use objects::{object_states, obsolete, superfluous};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -91,16 +96,17 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
             failing("read the activation Secret", cluster.activation_secret(namespace)),
             failing(
                 "read the agents' state Secrets",
-                cluster.states(namespace, 0..request.workload.replicas)
+                cluster.states(namespace, STATE_PREFIX, 0..request.workload.replicas)
             ),
             failing("read the Lease of eksconnect", cluster.lease(namespace)),
+            async { Ok(cluster.connectors().await) },
             async { Ok(cluster.denied(&changes).await) },
         )
     };
     let (
         (caller, role, linked, registration),
         (version, uid, nodes, groups, api_server),
-        (live_namespace, live_set, activation_secret, mut states, lease, denied_rights),
+        (live_namespace, live_set, activation_secret, states, lease, connectors, denied_rights),
     ) = tokio::try_join!(account, server, connector)?;
 
     refuse_old(&version)?;
@@ -108,21 +114,21 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
     let groups = aid(groups, "list the API groups", &mut unverified)?.unwrap_or_default();
     let cluster_facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
-    let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, namespace_facts.as_ref());
+    let installed = live_set.as_ref().map(|set| Installed::of(set, is_ours(set)));
+    let connectors = aid(connectors, "search other namespaces for a connector", &mut unverified)?;
+    let seen = (namespace_facts.as_ref(), installed.as_ref());
+    let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, seen.0, seen.1);
 
-    let ((objects, changes), obsolete, more_states, other_registration, quota) = tokio::try_join!(
-        object_states(ports, &desired, registration.as_ref(), live_set.is_some(), namespace_facts.as_ref()),
+    let (mut objects, obsolete, states, other_registration, superfluous, quota) = tokio::try_join!(
+        object_states(ports, &desired, registration.as_ref(), installed.as_ref(), namespace_facts.as_ref()),
         obsolete(ports, &desired),
-        // With fewer replicas than there are, a state that stays behind still proves whose the registration is.
-        failing(
-            "read the agents' state Secrets",
-            cluster.states(namespace, desired.replicas()..live_set.as_ref().map_or(0, replicas_of)),
-        ),
+        all_states(ports, &desired, states, live_set.as_ref()),
         other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
+        superfluous(ports, &desired),
         // Of a registration that exists it says nothing.
         async { Ok(if registration.is_none() { quota.seen().await } else { QuotaSeen::Unknown }) },
     )?;
-    states.extend(more_states);
+    objects.foreign.extend(foreign_secret(namespace, activation_secret.as_ref(), installed.as_ref()));
     let observed = Observed {
         now: Timestamp::now(),
         region: ports.region.clone(),
@@ -135,10 +141,14 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
         namespace: namespace_facts,
         activation_secret,
         states,
-        foreign_stateful_set: live_set.as_ref().is_some_and(|set| !is_ours(set)),
+        installed,
+        elsewhere: elsewhere(connectors.unwrap_or_default(), &set_ref),
+        foreign: objects.foreign,
+        fixed: objects.fixed,
+        superfluous,
         lease,
-        objects,
-        changes,
+        objects: objects.states,
+        changes: objects.changes,
         obsolete,
         quota,
         denied_rights: aid(denied_rights, "check the rights in the cluster", &mut unverified)?
@@ -287,17 +297,67 @@ pub(super) fn replicas_of(set: &Value) -> u32 {
     set["spec"]["replicas"].as_u64().and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0)
 }
 
-pub(super) fn is_ours(live: &Value) -> bool {
+fn says_it_is_ours(live: &Value) -> bool {
     live["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "eksconnect"
+}
+
+/// Whether eksconnect made a live object: it says so, or we have applied it and somebody took the label off. Not for a
+/// namespace: of somebody else's we apply the annotations.
+pub fn is_ours(live: &Value) -> bool {
+    let mut managers = live["metadata"]["managedFields"].as_array().into_iter().flatten();
+    says_it_is_ours(live)
+        || managers.any(|entry| entry["manager"] == "eksconnect" && entry["operation"] == "Apply")
+}
+
+/// The activation Secret, if another owner's is in the way. One that others keep stays theirs; beside agents of ours it
+/// is in nobody's way.
+pub(super) fn foreign_secret(
+    namespace: &str,
+    secret: Option<&ActivationSecretFacts>,
+    installed: Option<&Installed>,
+) -> Option<Foreign> {
+    let beside_ours = installed.is_some_and(|installed| installed.ours);
+    let in_the_way =
+        |secret: &&ActivationSecretFacts| secret.mark.is_none() && !(beside_ours && secret.kept_by.is_some());
+    let kept_by = secret.filter(in_the_way)?.kept_by.clone();
+    let object = ObjectRef::new(ObjectKind::Secret, namespace, manifest::ACTIVATION_SECRET);
+    Some(Foreign { object, kept_by })
+}
+
+/// The connectors that are not the one at `here`.
+pub(super) fn elsewhere(connectors: Vec<Connector>, here: &ObjectRef) -> Vec<Connector> {
+    let is_here = |it: &Connector| here.namespace.as_ref() == Some(&it.namespace) && here.name == it.name;
+    connectors.into_iter().filter(|connector| !is_here(connector)).collect()
+}
+
+/// The states of all replicas. Those read so far are of the usual names, and of as many replicas as are wanted; with
+/// fewer than there are, a state that stays behind still proves whose the registration is.
+pub(super) async fn all_states(
+    ports: &Ports,
+    desired: &Desired,
+    mut states: BTreeMap<u32, String>,
+    live_set: Option<&Value>,
+) -> Result<BTreeMap<u32, String>, Error> {
+    let prefix = desired.settings.inherited.state_prefix();
+    let mut first = desired.replicas();
+    if prefix != STATE_PREFIX {
+        states.clear();
+        first = 0;
+    }
+    let last = desired.replicas().max(live_set.map_or(0, replicas_of));
+    let more = ports.cluster.states(&desired.settings.namespace, prefix, first..last);
+    states.extend(failing("read the agents' state Secrets", more).await?);
+    Ok(states)
 }
 
 pub(super) fn namespace_facts(live: &Value) -> NamespaceFacts {
     let metadata = &live["metadata"];
     NamespaceFacts {
         terminating: metadata.get("deletionTimestamp").is_some(),
-        ours: is_ours(live),
+        ours: says_it_is_ours(live),
         enforced: metadata["labels"]["pod-security.kubernetes.io/enforce"].as_str().map(str::to_owned),
         mark: mark_of(metadata),
+        state_prefix: metadata["annotations"][STATE_PREFIX_ANNOTATION].as_str().map(str::to_owned),
     }
 }
 

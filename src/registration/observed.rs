@@ -6,9 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::installed::{Connector, Installed};
 use super::provider::Detected;
 use super::quota::QuotaSeen;
 use super::rights::Right;
+use super::takeover::Foreign;
 use crate::manifest::{ApiServer, FieldChange, ObjectKind, ObjectRef, Taint};
 
 /// Who is calling AWS.
@@ -151,6 +153,8 @@ pub struct NamespaceFacts {
     pub enforced: Option<String>,
     /// The registration that it says it belongs to.
     pub mark: Option<Mark>,
+    /// How the names of the agents' state Secrets begin, where it says so.
+    pub state_prefix: Option<String>,
 }
 
 /// The registration that an object says it belongs to.
@@ -169,6 +173,8 @@ pub struct ActivationSecretFacts {
     pub mark: Option<Mark>,
     /// Whether it still holds a code.
     pub holds_code: bool,
+    /// What else keeps it as it is, if something says that it does.
+    pub kept_by: Option<String>,
     /// For changing it only as it was seen.
     pub resource_version: String,
 }
@@ -269,8 +275,16 @@ pub struct Observed {
     pub activation_secret: Option<ActivationSecretFacts>,
     /// The activation that each replica's state belongs to, by ordinal.
     pub states: BTreeMap<u32, String>,
-    /// Whether a StatefulSet of another owner stands where ours would.
-    pub foreign_stateful_set: bool,
+    /// The StatefulSet that stands where ours would.
+    pub installed: Option<Installed>,
+    /// Other StatefulSets of the cluster that run a connector.
+    pub elsewhere: Vec<Connector>,
+    /// Objects of other owners where ours would be. Neither the namespace nor the StatefulSet.
+    pub foreign: Vec<Foreign>,
+    /// Objects that differ in what cannot be changed, each with its UID: they have to be made anew.
+    pub fixed: BTreeMap<ObjectRef, String>,
+    /// What an adopted connector leaves behind without use, with its UID.
+    pub superfluous: Option<(ObjectRef, String)>,
     /// The Lease.
     pub lease: Option<LeaseFacts>,
     /// How each desired object stands. Those of an unknown activation are not in it.

@@ -2,15 +2,16 @@
 
 use super::desired::Desired;
 use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Status};
-use super::proof::prove;
 use super::quota::refuse_used_up_quota;
-use super::refusal::{name_held, refuse_agents_without_state, refuse_obstacles, refuse_second_name};
+use super::refusal::{refuse_agents_without_state, refuse_obstacles};
 use super::request::RoleChoice;
 use super::rights::{note_what_cannot_be_told, refuse_missing_rights};
 use super::roles::{RolesSeen, note_what_stays, role_steps, uses_desired_role};
+use super::situation::{Situation, holds_code_of, situation};
 use super::step::{NewRegistration, OnceRegistered, Step};
-use crate::error::{Code, Error};
-use crate::manifest::{Object, ObjectKind, ObjectRef, RegistrationMark};
+use super::takeover::{adoption_notes, question, refuse_kept_secret, refuse_others, secret_keeper};
+use crate::error::Error;
+use crate::manifest::{self, Object, ObjectKind, ObjectRef, RegistrationMark};
 use crate::plan::{Plan, StepId};
 
 /// What registering has to do, and what a person should know about why.
@@ -24,14 +25,6 @@ pub struct RegisterPlan {
     pub question: Option<String>,
 }
 
-/// How things stand with the registration.
-enum Situation<'a> {
-    /// It exists, is ours, and has what it needs to become or stay ACTIVE.
-    Known { registration: &'a Registration, activation_id: &'a str },
-    /// It has to be made; `discard` an earlier one of ours first.
-    Fresh { discard: bool },
-}
-
 /// Plans.
 ///
 /// `request_token` is the token for a RegisterCluster call, should there be one.
@@ -41,120 +34,40 @@ enum Situation<'a> {
 pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Result<RegisterPlan, Error> {
     let mut notes = Vec::new();
     refuse_obstacles(desired, observed)?;
+    refuse_others(desired, observed)?;
     let situation = situation(desired, observed, &mut notes)?;
-    if let Situation::Known { registration, activation_id } = &situation {
-        refuse_agents_without_state(desired, observed, registration, activation_id)?;
-    }
+    adoption_notes(desired, observed, &mut notes);
 
     let mut plan = Plan::default();
-    let roles = match &situation {
-        Situation::Known { registration, .. } if !uses_desired_role(registration, desired) => Vec::new(),
-        Situation::Known { .. } | Situation::Fresh { .. } => {
-            role_steps(&RolesSeen::of(desired, observed), &mut plan, &mut notes)?
-        }
-    };
-    match &situation {
+    let removed = match &situation {
         Situation::Known { registration, activation_id } => {
+            refuse_agents_without_state(desired, observed, registration, activation_id)?;
+            let roles = if uses_desired_role(registration, desired) {
+                role_steps(&RolesSeen::of(desired, observed), &mut plan, &mut notes)?
+            } else {
+                Vec::new()
+            };
             converge(desired, observed, registration, activation_id, request_token, &roles, &mut plan);
+            note_what_stays(desired, registration, &mut notes);
+            None
         }
-        Situation::Fresh { discard } => {
+        Situation::Fresh { removed } => {
+            refuse_kept_secret(desired, observed)?;
             // One that is removed first makes room.
-            if !discard {
+            if removed.is_none() {
                 refuse_used_up_quota(desired, observed, &mut notes)?;
             }
-            register(desired, observed, request_token, &roles, *discard, &mut plan);
+            let roles = role_steps(&RolesSeen::of(desired, observed), &mut plan, &mut notes)?;
+            register(desired, observed, request_token, &roles, removed.map(|(old, _)| old), &mut plan);
+            *removed
         }
-    }
+    };
     refuse_missing_rights(desired, observed, &plan)?;
     if plan.iter().any(|(_, planned)| matches!(planned.step, Step::AwaitActive { .. })) {
         note_what_cannot_be_told(desired, observed, &mut notes);
     }
-    if let Situation::Known { registration, .. } = &situation {
-        note_what_stays(desired, registration, &mut notes);
-    }
-    Ok(RegisterPlan { plan, notes, question: None })
-}
-
-fn situation<'a>(
-    desired: &Desired,
-    observed: &'a Observed,
-    notes: &mut Vec<String>,
-) -> Result<Situation<'a>, Error> {
-    refuse_second_name(desired, observed)?;
-    let Some(registration) = &observed.registration else {
-        if let Some(mark) = observed.namespace.as_ref().and_then(|namespace| namespace.mark.as_ref()) {
-            notes.push(format!(
-                "The agent in this cluster belongs to {}, which no longer exists; it is taken over.",
-                mark.cluster_arn
-            ));
-        }
-        return Ok(Situation::Fresh { discard: false });
-    };
-    let name = &desired.name;
-    if registration.role_arn.is_none() {
-        return Err(Error::refused(
-            Code::NAME_HELD,
-            format!("{name} is the name of a cluster that EKS runs itself"),
-        )
-        .fix("choose another --name"));
-    }
-    let proof = prove(registration, observed);
-    if !proof.is_proven() {
-        return Err(name_held(desired, registration, &proof));
-    }
-    let renew = |note: String, notes: &mut Vec<String>| {
-        notes.push(note);
-        Ok(Situation::Fresh { discard: true })
-    };
-    match &registration.status {
-        Status::Deleting => Err(Error::refused(Code::BEING_DELETED, format!("registration {name} is being deleted"))
-            .fix("run the same command again when it is gone")),
-        Status::Failed => renew(
-            format!("The registration {name} of this cluster has FAILED; it is removed and made anew."),
-            notes,
-        ),
-        Status::Creating | Status::Pending => match usable_activation(registration, observed) {
-            Some(activation_id) => Ok(Situation::Known { registration, activation_id }),
-            None => renew(
-                format!(
-                    "The registration {name} of this cluster is {} without a usable activation code; it is removed \
-                     and made anew.",
-                    registration.status
-                ),
-                notes,
-            ),
-        },
-        Status::Active | Status::Updating | Status::Unknown(_) => match &registration.activation_id {
-            Some(activation_id) if observed.states.values().any(|state| state == activation_id) => {
-                Ok(Situation::Known { registration, activation_id })
-            }
-            _ => Err(Error::refused(
-                Code::STATE_LOST,
-                format!("registration {name} is {}, but this cluster no longer has the agent's state", registration.status),
-            )
-            .cause("the namespace or the Secrets eks-connector-state-* were deleted; their activation code cannot be used again")
-            .fix(format!(
-                "aws eks deregister-cluster --name {name} --region {}, then run the same command again",
-                observed.region
-            ))),
-        },
-    }
-}
-
-/// The activation with which a registration that is not ACTIVE yet can still become so: its code is at hand, or its
-/// agents have used it already.
-fn usable_activation<'a>(registration: &'a Registration, observed: &Observed) -> Option<&'a str> {
-    let id = registration.activation_id.as_deref()?;
-    let used = observed.states.values().any(|state| state == id);
-    (code_at_hand(registration, observed) || used).then_some(id)
-}
-
-/// Whether an agent could still register with the registration's own code.
-pub(super) fn code_at_hand(registration: &Registration, observed: &Observed) -> bool {
-    let unexpired = registration.activation_expiry.is_none_or(|expiry| expiry > observed.now);
-    let kept = observed.activation_secret.as_ref().filter(|secret| secret.holds_code);
-    let id = kept.and_then(|secret| secret.mark.as_ref()).map(|mark| &mark.activation_id);
-    unexpired && id.is_some() && id == registration.activation_id.as_ref()
+    let question = if plan.is_empty() { None } else { question(desired, observed, removed) };
+    Ok(RegisterPlan { plan, notes, question })
 }
 
 /// A registration that exists: bring everything to what it should be, wait if there is something to wait for.
@@ -176,15 +89,20 @@ fn converge(
     objects.extend(desired.base_objects().into_iter().chain(desired.pull_secret()));
     let wrong: Vec<Object> = out_of_shape(objects, observed);
     let agents = out_of_shape(vec![desired.stateful_set(activation_id)], observed);
-    let holds_code = observed.activation_secret.as_ref().is_some_and(|secret| {
-        secret.holds_code && secret.mark.as_ref().is_some_and(|mark| mark.activation_id == activation_id)
-    });
+    let secret = activation_secret_out_of_shape(desired, observed, &mark);
+    let holds_code = holds_code_of(activation_id, observed) && secret_keeper(observed).is_none();
     let settled = registration.status == Status::Active
         && agents.is_empty()
         && (0..desired.replicas())
             .all(|ordinal| observed.states.get(&ordinal).is_some_and(|state| state == activation_id));
     let spend = holds_code && desired.wait;
-    if wrong.is_empty() && agents.is_empty() && observed.obsolete.is_empty() && !spend {
+    let superfluous = superfluous(desired, observed);
+    let nothing_to_write = wrong.is_empty()
+        && agents.is_empty()
+        && secret.is_none()
+        && observed.obsolete.is_empty()
+        && superfluous.is_none();
+    if nothing_to_write && !spend {
         if !settled && desired.wait {
             await_active(desired, roles, plan);
         }
@@ -193,8 +111,11 @@ fn converge(
 
     let (held, before) = begin(desired, observed, wrong, request_token, plan);
     let mut ready: Vec<StepId> = before.into_iter().chain(roles.iter().copied()).chain([held]).collect();
+    if let Some(secret) = secret {
+        ready.push(plan.add(Step::ApplyActivationSecret(secret), [held]));
+    }
     for object in agents {
-        ready = vec![plan.add(Step::Apply(object), ready)];
+        ready = vec![apply_agents(desired, observed, object, activation_id, ready, plan)];
     }
     if desired.wait {
         let active = await_active(desired, &ready, plan);
@@ -204,6 +125,42 @@ fn converge(
         ready = vec![active];
     }
     remove_obsolete(observed, is_used_by_pods, &ready, plan);
+    remove_superfluous(desired, observed, &ready, plan);
+}
+
+/// Brings the agents' StatefulSet to what it should be. What another tool made is replaced whole, for applying would
+/// leave parts of it in place. One whose agents do not work is made anew: Kubernetes would wait for them.
+pub(super) fn apply_agents(
+    desired: &Desired,
+    observed: &Observed,
+    object: Object,
+    activation_id: &str,
+    needs: Vec<StepId>,
+    plan: &mut Plan<Step>,
+) -> StepId {
+    let Some(installed) = &observed.installed else { return plan.add(Step::Apply(object), needs) };
+    if installed.waits_for_broken_agents() || (!installed.ours && !installed.steady) {
+        let removed = plan.add(installed.removal(&object.reference), needs);
+        return plan.add(Step::Apply(desired.stateful_set_anew(activation_id)), [removed]);
+    }
+    if installed.ours {
+        return plan.add(Step::Apply(object), needs);
+    }
+    plan.add(Step::Replace { object, seen: installed.resource_version.clone() }, needs)
+}
+
+/// The activation Secret, if it has to be made or to become ours. Its code is never compared and never restored; but
+/// agents do not start without the Secret.
+pub(super) fn activation_secret_out_of_shape(
+    desired: &Desired,
+    observed: &Observed,
+    mark: &RegistrationMark<'_>,
+) -> Option<Object> {
+    match &observed.activation_secret {
+        None => Some(manifest::spent_activation_secret(&desired.settings, mark)),
+        Some(secret) if secret.kept_by.is_some() || secret.mark.is_some() => None,
+        Some(_) => Some(manifest::activation_secret(&desired.settings, mark)),
+    }
 }
 
 /// A registration that has to be made.
@@ -212,7 +169,7 @@ fn register(
     observed: &Observed,
     request_token: &str,
     roles: &[StepId],
-    discard: bool,
+    discarded: Option<&Registration>,
     plan: &mut Plan<Step>,
 ) {
     let namespace = observed.namespace.is_none().then(|| desired.namespace(None));
@@ -236,17 +193,28 @@ fn register(
         request_token: request_token.to_owned(),
     };
     // Under the Lease: without it, a second run could remove what a first one has just made.
-    let free = discard.then(|| plan.add(Step::Discard { name: desired.name.to_string() }, [held]));
+    let free = discarded.map(|old| {
+        let (status, activation_id) = (old.status.clone(), old.activation_id.clone());
+        plan.add(Step::Discard { name: old.name.clone(), status, activation_id }, [held])
+    });
     let registered = plan.add(Step::Register(new), roles.iter().copied().chain([free.unwrap_or(held)]));
     plan.add(Step::ApplyOnceRegistered(OnceRegistered::Namespace), [registered]);
-    let agents = plan
-        .add(Step::ApplyOnceRegistered(OnceRegistered::StatefulSet), before.into_iter().chain([registered]));
+    let mut needs: Vec<StepId> = before.into_iter().chain([registered]).collect();
+    // Agents of an earlier activation are of no use any more, so nothing is lost with what cannot be changed in place.
+    if let Some(installed) = observed.installed.as_ref().filter(|it| !it.ours || it.inherited.fixed.is_some())
+    {
+        let set =
+            ObjectRef::new(ObjectKind::StatefulSet, &desired.settings.namespace, manifest::STATEFUL_SET);
+        needs = vec![plan.add(installed.removal(&set), needs)];
+    }
+    let agents = plan.add(Step::ApplyOnceRegistered(OnceRegistered::StatefulSet), needs);
     let mut ready = agents;
     if desired.wait {
         ready = await_active(desired, &[agents], plan);
         plan.add(Step::SpendCode { activation_id: None }, [ready]);
     }
     remove_obsolete(observed, is_used_by_pods, &[ready], plan);
+    remove_superfluous(desired, observed, &[ready], plan);
 }
 
 /// The namespace, then the Lease, then the rest. Returns the Lease's step and those of the rest.
@@ -297,6 +265,11 @@ pub(super) fn begin(
             .find(|(reference, _)| Some(reference) == role.as_ref())
             .map_or(held, |(_, id)| *id);
         let reference = object.reference.clone();
+        // The role that a binding binds cannot be changed: such a binding is made anew.
+        let needed = match observed.fixed.get(&reference) {
+            Some(uid) => plan.add(Step::Remove { object: reference.clone(), uid: uid.clone() }, [needed]),
+            None => needed,
+        };
         applied.push((reference, plan.add(Step::Apply(object), [needed])));
     }
     let mut placed: Vec<StepId> = applied.into_iter().map(|(_, id)| id).collect();
@@ -314,6 +287,23 @@ pub(super) fn remove_obsolete(
     let obsolete = observed.obsolete.iter().filter(|(object, _)| which(object.kind));
     let steps = obsolete.map(|(object, uid)| Step::Remove { object: object.clone(), uid: uid.clone() });
     steps.map(|step| plan.add(step, needs.iter().copied())).collect()
+}
+
+/// Deletes what an adopted connector needed and ours does not, once no pod uses it any more.
+pub(super) fn remove_superfluous(
+    desired: &Desired,
+    observed: &Observed,
+    needs: &[StepId],
+    plan: &mut Plan<Step>,
+) {
+    if let Some((object, uid)) = superfluous(desired, observed) {
+        plan.add(Step::Remove { object: object.clone(), uid: uid.clone() }, needs.iter().copied());
+    }
+}
+
+/// What only the agents of an adopted connector need, if this run will see them gone.
+pub(super) fn superfluous<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a (ObjectRef, String)> {
+    observed.superfluous.as_ref().filter(|_| desired.takeover.adopt && desired.wait)
 }
 
 /// Whether pods of an older template still need an object of that kind: it goes once those of the new one work.

@@ -22,7 +22,7 @@ fn more_agents_need_a_code_or_their_state() {
     assert_eq!((error.code, error.exit_code()), (Code::AGENTS_WITHOUT_STATE, 3));
     let said: Vec<&str> = error.facts.iter().map(|fact| fact.text.as_str()).collect();
     assert!(said[0].ends_with("do not exist: eks-connector-state-2"), "{said:?}");
-    assert!(said[1].starts_with("use --replicas 2, or register anew"), "{said:?}");
+    assert!(said[1].starts_with("use --replicas 2, or register anew with --renew"), "{said:?}");
     plan_for(&observed, &replicas(1)).unwrap();
 
     // The state of a third one, from before, is enough; that of another activation is not.

@@ -38,7 +38,9 @@ pub fn prove(registration: &Registration, observed: &Observed) -> Proof {
         let marked = |mark: Option<&Mark>| mark.is_some_and(|mark| mark.activation_id == id);
         let namespace = observed.namespace.as_ref().and_then(|namespace| namespace.mark.as_ref());
         let secret = observed.activation_secret.as_ref().and_then(|secret| secret.mark.as_ref());
-        if marked(namespace) || marked(secret) || observed.states.values().any(|state| state == id) {
+        let agents = observed.installed.as_ref().and_then(|installed| installed.activation_id.as_deref());
+        let states = observed.states.values().any(|state| state == id);
+        if marked(namespace) || marked(secret) || states || agents == Some(id) {
             return Proof::Activation;
         }
     }

@@ -2,11 +2,11 @@
 
 use super::desired::Desired;
 use super::observed::{NodeFacts, Observed, Registration, Status};
-use super::planner::code_at_hand;
+
 use super::proof::Proof;
 use super::scheduling::obstacle;
+use super::situation::code_at_hand;
 use crate::error::{Code, Error};
-use crate::manifest;
 
 /// What stands in the way of any registration.
 pub(super) fn refuse_obstacles(desired: &Desired, observed: &Observed) -> Result<(), Error> {
@@ -34,16 +34,6 @@ pub(super) fn refuse_obstacles(desired: &Desired, observed: &Observed) -> Result
                 "kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=baseline, or choose another --namespace"
             )));
         }
-    }
-    if observed.foreign_stateful_set {
-        return Err(Error::refused(
-            Code::FOREIGN_OBJECT,
-            format!("StatefulSet {namespace}/{} was not made by eksconnect", manifest::STATEFUL_SET),
-        )
-        .cause("the official manifest, eksctl or Helm has installed a connector here")
-        .fix(format!(
-            "remove that installation first (kubectl delete namespace {namespace}), or install beside it with another --namespace"
-        )));
     }
     if let Some(nodes) = observed.cluster.nodes.as_ref().filter(|_| desired.wait) {
         let workload = &desired.settings.workload;
@@ -109,7 +99,7 @@ pub(super) fn name_held(desired: &Desired, registration: &Registration, proof: &
         format!("the name {} is held by another registration ({})", desired.name, registration.status),
     )
     .cause(cause)
-    .fix("choose another --name, or check --context: it may be the wrong cluster")
+    .fix("choose another --name, or check --context: it may be the wrong cluster; --replace takes the name over")
 }
 
 /// Another run is at work.
@@ -140,18 +130,17 @@ pub(super) fn refuse_agents_without_state(
     if code_at_hand(registration, observed) || (0..wanted).all(|ordinal| has_state(&ordinal)) {
         return Ok(());
     }
-    let missing: Vec<String> =
-        (0..wanted).filter(|ordinal| !has_state(ordinal)).map(manifest::state_secret).collect();
+    let missing: Vec<String> = (0..wanted)
+        .filter(|ordinal| !has_state(ordinal))
+        .map(|it| desired.settings.state_secret(it))
+        .collect();
     let name = &desired.name;
-    let anew = format!(
-        "register anew: aws eks deregister-cluster --name {name} --region {}, then run the same command again",
-        observed.region
-    );
+    let anew = "register anew with --renew";
     let possible = (0..wanted).take_while(has_state).count();
     Err(Error::refused(
         Code::AGENTS_WITHOUT_STATE,
         format!("{name} cannot have {wanted} agents: its activation code is used up or has expired"),
     )
     .cause(format!("these Secrets of agents that have registered do not exist: {}", missing.join(", ")))
-    .fix(if possible == 0 { anew } else { format!("use --replicas {possible}, or {anew}") }))
+    .fix(if possible == 0 { anew.to_owned() } else { format!("use --replicas {possible}, or {anew}") }))
 }

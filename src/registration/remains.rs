@@ -1,6 +1,7 @@
 //! What a failed run leaves behind, each with the command that removes it.
 
 use super::observed::{ObjectState, Observed, Status};
+use super::proof::prove;
 use super::request::{ROLE_POLICY_NAME, RegisterRequest};
 use super::step::{SERVICE_LINKED_ROLE, Step};
 use super::undo::Made;
@@ -65,6 +66,13 @@ impl History {
 
     /// Adds to an error what is left behind.
     pub(super) fn list_remains(mut self, mut error: Error, request: &RegisterRequest, region: &str) -> Error {
+        if self.did(|step| matches!(step, Step::Discard { .. }))
+            && !self.did(|step| matches!(step, Step::Register(_)))
+        {
+            let name = &request.name;
+            error =
+                error.fact("also", format!("the registration {name} was removed, and is not made anew yet"));
+        }
         error.remains.extend(self.registration(&error, request, region));
         error.remains.extend(self.objects(&error));
         error.remains.extend(self.made.doubtful.iter().map(in_doubt));
@@ -86,7 +94,9 @@ impl History {
     fn registration(&self, error: &Error, request: &RegisterRequest, region: &str) -> Option<Remains> {
         let name = &request.name;
         let unfinished = |before: &Observed| {
-            before.registration.as_ref().is_some_and(|registration| registration.status != Status::Active)
+            before.registration.as_ref().is_some_and(|registration| {
+                registration.status != Status::Active && prove(registration, before).is_proven()
+            })
         };
         let existed = self.before.as_ref().is_some_and(unfinished)
             && error.kind != Kind::Refused
@@ -135,14 +145,17 @@ impl History {
     /// The objects that did not exist and whose making was in flight.
     fn perhaps_made(&self) -> impl Iterator<Item = &ObjectRef> {
         let before = self.before.as_ref();
-        let applied = self.in_flight.iter().filter_map(|step| match step {
-            Step::Apply(object) | Step::ApplyPullSecret(object) => Some(&object.reference),
-            _ => None,
-        });
+        let applies = |step: &&Step| {
+            matches!(step, Step::Apply(_) | Step::ApplyPullSecret(_) | Step::ApplyActivationSecret(_))
+        };
+        let applied = self.in_flight.iter().filter(applies).filter_map(Step::object);
         applied.filter(move |object| {
-            before.is_none_or(|before| match object.kind {
-                ObjectKind::Namespace => before.namespace.is_none(),
-                _ => before.state_of(object) == ObjectState::Absent,
+            before.is_none_or(|before| {
+                if object.kind == ObjectKind::Namespace {
+                    before.namespace.is_none()
+                } else {
+                    before.state_of(object) == ObjectState::Absent
+                }
             })
         })
     }

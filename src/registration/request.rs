@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::name::ClusterName;
 use super::provider::Provider;
+use super::takeover::Takeover;
 use crate::manifest::workload::Workload;
 
 /// The agent role's name unless the user says otherwise.
@@ -86,6 +87,8 @@ pub struct RegisterRequest {
     pub tags: BTreeMap<String, String>,
     /// What the agents are like.
     pub workload: Workload,
+    /// What may be done about what stood there before.
+    pub takeover: Takeover,
     /// How long to wait until ACTIVE; `None` not to wait.
     pub wait: Option<Duration>,
 }

@@ -10,7 +10,9 @@ use super::observed::{ObjectState, Observed};
 use super::request::RegisterRequest;
 use super::step::{OnceRegistered, Step};
 use crate::error::{Code, Error};
-use crate::manifest::{self, ApiServer, Object, ObjectKind, ObjectRef, Settings};
+use crate::manifest::{
+    self, ApiServer, Inherited, Object, ObjectKind, ObjectRef, STATE_PREFIX, Settings, TOKEN_SECRET,
+};
 use crate::plan::Plan;
 
 mod rules;
@@ -92,9 +94,10 @@ fn of_changes_to(request: &RegisterRequest, objects: &[Object]) -> Vec<Right> {
             to_apply(&manifest::pull_secret(&settings(request, false)).reference, true).map(Need::from),
         );
     }
-    needs.extend(
-        manifest::optional_objects(namespace).iter().map(|object| Right::on("delete", object).into()),
-    );
+    needs.extend(to_remove(request).into_iter().map(Need::from));
+    if request.takeover.adopt {
+        needs.extend(to_adopt(namespace).map(Need::from));
+    }
     needs.extend(to_hold_lease(namespace, true).map(Need::from));
     needs.extend(to_await(namespace).map(Need::from));
     let mut rights: Vec<Right> =
@@ -113,8 +116,8 @@ fn of_looking(request: &RegisterRequest) -> Vec<Right> {
     objects.push(set(namespace));
     objects.push(lease(namespace));
     objects.push(secret(namespace, manifest::ACTIVATION_SECRET));
-    let states =
-        (0..request.workload.replicas).map(|ordinal| secret(namespace, &manifest::state_secret(ordinal)));
+    let states = (0..request.workload.replicas)
+        .map(|ordinal| secret(namespace, &manifest::state_secret(STATE_PREFIX, ordinal)));
     objects.extend(states);
     objects.push(ObjectRef::new(ObjectKind::Namespace, "", "kube-system"));
     let mut rights: Vec<Right> = objects.iter().map(|object| Right::on("get", object)).collect();
@@ -129,10 +132,8 @@ fn of_looking(request: &RegisterRequest) -> Vec<Right> {
 pub fn of_everything(request: &RegisterRequest, there: &[ObjectRef]) -> Vec<Right> {
     let helps: Vec<Right> = to_diagnose(&request.namespace).into();
     let made: Vec<Right> = there.iter().map(|object| Right::on("create", object)).collect();
-    let optional = manifest::optional_objects(&request.namespace);
-    let goes = |right: &Right| {
-        right.verb == "delete" && optional.iter().any(|one| Right::on("delete", one) == *right)
-    };
+    let removed = to_remove(request);
+    let goes = |right: &Right| removed.contains(right);
     let mut rights = of_looking(request);
     rights.extend(of_changes_to(request, &objects(request)).into_iter().filter(|right| {
         let instead = matches!(right.verb.as_str(), "bind" | "escalate");
@@ -164,6 +165,7 @@ fn settings(request: &RegisterRequest, openshift: bool) -> Settings {
         api_server: ApiServer::default(),
         openshift,
         workload: request.workload.clone(),
+        inherited: Inherited::default(),
         secrets: manifest::SecretNames::default(),
     }
 }
@@ -238,7 +240,20 @@ fn of_step(step: &Step, desired: &Desired, observed: &Observed) -> Vec<Need> {
         Step::ApplyPullSecret(object) => {
             plain(to_apply(&object.reference, absent(&object.reference)).collect())
         }
-        Step::Remove { object, .. } => plain(vec![Right::on("delete", object)]),
+        Step::ApplyActivationSecret(object) => {
+            plain(to_apply(&object.reference, observed.activation_secret.is_none()).collect())
+        }
+        Step::Replace { object, .. } => {
+            plain(vec![Right::on("update", &object.reference), Right::on("patch", &object.reference)])
+        }
+        Step::Remove { object, .. } => {
+            let made_again = matches!(
+                object.kind,
+                ObjectKind::StatefulSet | ObjectKind::RoleBinding | ObjectKind::ClusterRoleBinding
+            );
+            let create = made_again.then(|| Right::on("create", object));
+            plain([Right::on("delete", object)].into_iter().chain(create).collect())
+        }
         Step::HoldLease { seen, .. } => plain(to_hold_lease(namespace, seen.is_none()).collect()),
         // With either the code comes into the cluster.
         Step::Register(_) | Step::KeepActivation => {
@@ -263,6 +278,23 @@ fn of_step(step: &Step, desired: &Desired, observed: &Observed) -> Vec<Need> {
         | Step::ReserveFile { .. }
         | Step::Discard { .. } => Vec::new(),
     }
+}
+
+/// What only some clusters need: removing what other options had asked for, and what cannot be changed in place.
+fn to_remove(request: &RegisterRequest) -> Vec<Right> {
+    let namespace = &request.namespace;
+    let bindings = objects(request)
+        .into_iter()
+        .map(|object| object.reference)
+        .filter(|object| matches!(object.kind, ObjectKind::RoleBinding | ObjectKind::ClusterRoleBinding));
+    let removed = manifest::optional_objects(namespace).into_iter().chain(bindings).chain([set(namespace)]);
+    removed.map(|object| Right::on("delete", &object)).collect()
+}
+
+/// Taking over a connector that something else has installed.
+fn to_adopt(namespace: &str) -> [Right; 2] {
+    let token = ObjectRef::new(ObjectKind::Secret, namespace, TOKEN_SECRET);
+    [Right::on("update", &set(namespace)), Right::on("delete", &token)]
 }
 
 /// Server-side apply is a patch, and of what does not exist yet a creation too, of that name.

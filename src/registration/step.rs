@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::observed::Intent;
+use super::observed::{Intent, Status};
 use super::provider::Provider;
 use super::request::RoleDesign;
 use super::role_drift::RoleChange;
@@ -31,7 +31,16 @@ pub enum Step {
     Apply(Object),
     /// Apply the Secret with the credentials for the images' registry; the object is that Secret without them.
     ApplyPullSecret(Object),
-    /// Delete an object of ours that is no longer wanted.
+    /// Apply the activation Secret without touching a code in it.
+    ApplyActivationSecret(Object),
+    /// Replace an object of another owner whole, as it was seen.
+    Replace {
+        /// What it becomes.
+        object: Object,
+        /// The version that was seen.
+        seen: String,
+    },
+    /// Delete an object that is no longer wanted, or cannot be changed.
     Remove {
         /// Which.
         object: ObjectRef,
@@ -54,10 +63,14 @@ pub enum Step {
     },
     /// Keep an activation that was handed over in the cluster.
     KeepActivation,
-    /// Deregister a registration of this cluster that can never become ACTIVE.
+    /// Deregister a registration whose name is needed, as it was seen.
     Discard {
         /// Its name.
         name: String,
+        /// The status that was seen.
+        status: Status,
+        /// The activation that was seen.
+        activation_id: Option<String>,
     },
     /// Register, and keep the activation in the cluster at once.
     Register(NewRegistration),
@@ -151,6 +164,8 @@ impl Step {
             Self::Discard { .. } | Self::Register(_) => Some(Topic::Registration),
             Self::Apply(_)
             | Self::ApplyPullSecret(_)
+            | Self::ApplyActivationSecret(_)
+            | Self::Replace { .. }
             | Self::Remove { .. }
             | Self::ApplyOnceRegistered(_) => Some(Topic::Objects),
             Self::KeepActivation => Some(Topic::Objects),
@@ -166,10 +181,13 @@ impl Step {
             Self::CreateAgentRole(design) => format!("create role {}", design.name),
             Self::PutAgentPolicy { role } => format!("put inline policy of role {role}"),
             Self::ChangeAgentRole { role, change } => format!("put {} of role {role}", change.part()),
-            Self::Apply(object) | Self::ApplyPullSecret(object) => format!("apply {}", object.reference),
+            Self::Apply(object) | Self::ApplyPullSecret(object) | Self::ApplyActivationSecret(object) => {
+                format!("apply {}", object.reference)
+            }
+            Self::Replace { object, .. } => format!("replace {}", object.reference),
             Self::Remove { object, .. } => format!("delete {object}"),
             Self::HoldLease { namespace, .. } => format!("hold Lease {namespace}/eksconnect"),
-            Self::Discard { name } => format!("deregister {name}"),
+            Self::Discard { name, .. } => format!("deregister {name}"),
             Self::Register(new) => format!("register {}", new.name),
             Self::ApplyOnceRegistered(OnceRegistered::Namespace) => "annotate the namespace".to_owned(),
             Self::ApplyOnceRegistered(OnceRegistered::StatefulSet) => {
@@ -191,7 +209,10 @@ impl Step {
     /// The object that it applies or deletes, if that is known.
     pub fn object(&self) -> Option<&ObjectRef> {
         match self {
-            Self::Apply(object) | Self::ApplyPullSecret(object) => Some(&object.reference),
+            Self::Apply(object)
+            | Self::ApplyPullSecret(object)
+            | Self::ApplyActivationSecret(object)
+            | Self::Replace { object, .. } => Some(&object.reference),
             Self::Remove { object, .. } => Some(object),
             Self::CreateServiceLinkedRole
             | Self::CreateAgentRole(_)

@@ -1,5 +1,6 @@
 //! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
 
+mod discarding;
 mod made;
 mod registering;
 mod roles;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+pub(super) use discarding::discard;
 pub(super) use registering::{Calling, Doubts};
 pub(super) use roles::RoleWork;
 
@@ -19,7 +21,8 @@ use super::desired::Desired;
 use super::halves::ready::{AwaitedAgents, until_ready};
 use super::handed::Handed;
 use super::observe::Ports;
-use super::observed::{ActivationSecretFacts, Intent};
+use super::observed::{ActivationSecretFacts, Intent, Registration};
+use super::proof::prove;
 use super::register::Preview;
 use super::step::{OnceRegistered, Step};
 use super::undo::Made;
@@ -90,6 +93,14 @@ impl Worker<Step> for RegisterWorker {
                 Step::ChangeAgentRole { role, change } => self.roles.change(&role, &change).await,
                 Step::Apply(object) => self.apply(&object).await,
                 Step::ApplyPullSecret(object) => self.apply_pull_secret(&object).await,
+                Step::ApplyActivationSecret(object) => {
+                    self.applied(&object, self.ports.cluster.mark_activation(&object).await)
+                }
+                Step::Replace { object, seen } => {
+                    let answer = self.ports.cluster.replace(&object, &seen).await;
+                    answer.map_err(|failure| stale_or(failure, &format!("replace {}", object.reference)))?;
+                    Ok(Done::new("taken over"))
+                }
                 Step::Remove { object, uid } => {
                     let answer = self.ports.cluster.delete(&object, &uid).await;
                     answer.map_err(|failure| stale_or(failure, &format!("delete {object}")))?;
@@ -106,10 +117,8 @@ impl Worker<Step> for RegisterWorker {
                     drop(self.context.lease.set(lease));
                     Ok(Done::new("held"))
                 }
-                Step::Discard { name } => {
-                    let answer = self.ports.registrations.deregister(&name).await;
-                    answer.map_err(|failure| stale_or(failure, &format!("deregister {name}")))?;
-                    Ok(Done::new("removed"))
+                Step::Discard { name, status, activation_id } => {
+                    discard(self.ports.registrations.as_ref(), &name, &status, activation_id.as_ref()).await
                 }
                 Step::Register(new) => self.register(new, &progress).await,
                 Step::KeepActivation => self.keep_handed().await,
@@ -119,6 +128,7 @@ impl Worker<Step> for RegisterWorker {
                     let awaited = AwaitedAgents {
                         name: self.desired.name.as_str(),
                         namespace: &settings.namespace,
+                        state_prefix: settings.inherited.state_prefix(),
                         replicas,
                         activation_id: &activation_id,
                         limit: self.limit,
@@ -148,7 +158,9 @@ impl RegisterWorker {
     pub(super) fn new(ports: Ports, seen: &Preview, made: Made, limit: Duration, stop: Stop) -> Self {
         let observed = &seen.observed;
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
-        let code_in_cluster = AtomicBool::new(has_code || observed.registration.is_some());
+        let is_ours = |registration: &Registration| prove(registration, observed).is_proven();
+        let code_in_cluster =
+            AtomicBool::new(has_code || observed.registration.as_ref().is_some_and(is_ours));
         let context = Context { code_in_cluster, made: Mutex::new(made), ..Context::default() };
         let roles =
             RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role, &observed.agent_role);
@@ -221,7 +233,7 @@ impl RegisterWorker {
                 let mark = RegistrationMark::new(&known.arn, &known.activation_id, known.created_at);
                 self.desired.namespace(Some(&mark))
             }
-            OnceRegistered::StatefulSet => self.desired.stateful_set(&known.activation_id),
+            OnceRegistered::StatefulSet => self.desired.stateful_set_anew(&known.activation_id),
         };
         self.apply(&object).await
     }
@@ -235,7 +247,7 @@ impl RegisterWorker {
         let settings = &self.desired.settings;
         let replicas = self.desired.replicas();
         let (states, secret) = tokio::join!(
-            self.ports.cluster.states(&settings.namespace, 0..replicas),
+            self.ports.cluster.states(&settings.namespace, settings.inherited.state_prefix(), 0..replicas),
             self.ports.cluster.activation_secret(&settings.namespace),
         );
         let states = states.map_err(|failure| failure.into_error("read the agents' state Secrets"))?;

@@ -21,10 +21,11 @@ const RULES: [(&str, &[&str]); 12] = [
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 20] = [
+const PURE: [&str; 23] = [
     "registration/activation.rs",
     "registration/desired.rs",
     "registration/handed.rs",
+    "registration/installed.rs",
     "registration/name.rs",
     "registration/observed.rs",
     "registration/planner.rs",
@@ -37,7 +38,9 @@ const PURE: [&str; 20] = [
     "registration/role_drift.rs",
     "registration/roles.rs",
     "registration/scheduling.rs",
+    "registration/situation.rs",
     "registration/step.rs",
+    "registration/takeover.rs",
     "registration/remains.rs",
     "manifest/",
     "plan/mod.rs",

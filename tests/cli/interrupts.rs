@@ -100,7 +100,8 @@ async fn a_second_signal_ends_at_once_and_says_what_may_remain() {
     assert_eq!(status.code(), Some(130), "{said}");
     for word in [
         "registering onprem1 was ended at once",
-        "in flight, with an effect that is not known: register onprem1",
+        "in flight, with an effect that is not known: ",
+        "register onprem1\n",
         "registration onprem1 (it may have been made; the next run finds out)",
         " of the connector in the cluster",
         "kubectl delete namespace eks-connector",

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod adapter;
 mod boundaries;
 mod by_hand;
 mod code;
@@ -29,3 +30,4 @@ mod rights;
 mod roles;
 mod round_trips;
 mod support;
+mod takeover;

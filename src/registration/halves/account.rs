@@ -20,7 +20,7 @@ use crate::registration::observe::{aid, failing, role_seen};
 use crate::registration::observed::Status;
 use crate::registration::remains::History;
 use crate::registration::step::{NewRegistration, Step};
-use crate::registration::worker::{Calling, Doubts, Progress, RoleWork, stale_or};
+use crate::registration::worker::{Calling, Doubts, Progress, RoleWork, discard};
 
 /// Everything that the account's half talks to.
 #[derive(Clone)]
@@ -375,14 +375,14 @@ impl Worker<Step> for AccountWorker {
                 Step::CreateAgentRole(design) => self.roles.create(&design).await,
                 Step::PutAgentPolicy { role } => self.roles.put_policy(&role).await,
                 Step::ChangeAgentRole { role, change } => self.roles.change(&role, &change).await,
-                Step::Discard { name } => {
-                    let answer = self.ports.registrations.deregister(&name).await;
-                    answer.map_err(|failure| stale_or(failure, &format!("deregister {name}")))?;
-                    Ok(Done::new("removed"))
+                Step::Discard { name, status, activation_id } => {
+                    discard(self.ports.registrations.as_ref(), &name, &status, activation_id.as_ref()).await
                 }
                 Step::Register(new) => self.register(new, &progress).await,
                 Step::Apply(_)
                 | Step::ApplyPullSecret(_)
+                | Step::ApplyActivationSecret(_)
+                | Step::Replace { .. }
                 | Step::Remove { .. }
                 | Step::HoldLease { .. }
                 | Step::ApplyOnceRegistered(_)

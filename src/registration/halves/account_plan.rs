@@ -111,7 +111,10 @@ pub fn plan(
         }
     };
     let name = request.name.to_string();
-    let free = discard.then(|| plan.add(Step::Discard { name: name.clone() }, before.clone()));
+    let free = seen.registration.as_ref().filter(|_| discard).map(|old| {
+        let (status, activation_id) = (old.status.clone(), old.activation_id.clone());
+        plan.add(Step::Discard { name: name.clone(), status, activation_id }, before.clone())
+    });
     let new = NewRegistration {
         name,
         provider: request.provider,

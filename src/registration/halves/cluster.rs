@@ -10,14 +10,15 @@ use super::cluster_plan::plan;
 use super::unasked::cluster_alone;
 use crate::error::{Code, Error};
 use crate::manifest::workload::Workload;
-use crate::manifest::{self, ObjectKind, ObjectRef};
+use crate::manifest::{self, ObjectKind, ObjectRef, STATE_PREFIX};
 use crate::plan::{Conversation, Done, Execution, LeaseSeen, Operation, Plan, Stop, run};
 use crate::ports::Cluster;
 use crate::registration::desired::Desired;
 use crate::registration::handed::Handed;
+use crate::registration::installed::Installed;
 use crate::registration::observe::{
-    Ports, aid, api_server, cluster_facts, failing, is_ours, name_all_that_is_denied, namespace_facts,
-    object_states, obsolete, refuse_old, replicas_of,
+    Ports, aid, all_states, api_server, cluster_facts, elsewhere, failing, foreign_secret, is_ours,
+    name_all_that_is_denied, namespace_facts, object_states, obsolete, refuse_old, superfluous,
 };
 use crate::registration::observed::{Caller, ClusterFacts, Observed, Registration, RoleSeen, Status};
 use crate::registration::provider::Provider;
@@ -28,6 +29,7 @@ use crate::registration::remains::History;
 use crate::registration::request::{RegisterRequest, RoleChoice};
 use crate::registration::rights;
 use crate::registration::step::Step;
+use crate::registration::takeover::Takeover;
 use crate::registration::undo::{undo, undo_later};
 use crate::registration::worker::RegisterWorker;
 
@@ -42,6 +44,8 @@ pub struct ClusterRequest {
     pub namespace: String,
     /// What the agents are like.
     pub workload: Workload,
+    /// Whether to take over a connector that something else has installed.
+    pub adopt: bool,
     /// How long to wait until the agents are ready; `None` not to wait.
     pub wait: Option<Duration>,
 }
@@ -59,6 +63,7 @@ impl ClusterRequest {
             role: RoleChoice::Given { arn, name },
             tags: BTreeMap::new(),
             workload: self.workload.clone(),
+            takeover: Takeover { adopt: self.adopt, ..Takeover::default() },
             wait: self.wait,
         }
     }
@@ -162,15 +167,16 @@ async fn observe_cluster(ports: &Ports, request: &ClusterRequest) -> Result<(Des
             failing("read the activation Secret", cluster.activation_secret(namespace)),
             failing(
                 "read the agents' state Secrets",
-                cluster.states(namespace, 0..request.workload.replicas)
+                cluster.states(namespace, STATE_PREFIX, 0..request.workload.replicas)
             ),
             failing("read the Lease of eksconnect", cluster.lease(namespace)),
+            async { Ok(cluster.connectors().await) },
             async { Ok(cluster.denied(&changes).await) },
         )
     };
     let (
         (version, uid, nodes, groups, api_server),
-        (live_namespace, live_set, activation_secret, mut states, lease, denied_rights),
+        (live_namespace, live_set, activation_secret, states, lease, connectors, denied_rights),
     ) = tokio::try_join!(server, connector)?;
     refuse_old(&version)?;
     let nodes = aid(nodes, "list the nodes", &mut unverified)?;
@@ -178,17 +184,18 @@ async fn observe_cluster(ports: &Ports, request: &ClusterRequest) -> Result<(Des
     let facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
     let namespace_facts = live_namespace.as_ref().map(namespace_facts);
     let caller = Caller { account: request.handed.account.clone(), arn: String::new() };
-    let desired = Desired::new(&whole, &caller, &ports.region, &facts, namespace_facts.as_ref());
+    let installed = live_set.as_ref().map(|set| Installed::of(set, is_ours(set)));
+    let connectors = aid(connectors, "search other namespaces for a connector", &mut unverified)?;
+    let seen = (namespace_facts.as_ref(), installed.as_ref());
+    let desired = Desired::new(&whole, &caller, &ports.region, &facts, seen.0, seen.1);
     let registration = request.registration();
-    let ((objects, changes), obsolete, more_states) = tokio::try_join!(
-        object_states(ports, &desired, Some(&registration), live_set.is_some(), namespace_facts.as_ref()),
+    let (mut objects, obsolete, states, superfluous) = tokio::try_join!(
+        object_states(ports, &desired, Some(&registration), seen.1, seen.0),
         obsolete(ports, &desired),
-        failing(
-            "read the agents' state Secrets",
-            cluster.states(namespace, desired.replicas()..live_set.as_ref().map_or(0, replicas_of)),
-        ),
+        all_states(ports, &desired, states, live_set.as_ref()),
+        superfluous(ports, &desired),
     )?;
-    states.extend(more_states);
+    objects.foreign.extend(foreign_secret(namespace, activation_secret.as_ref(), installed.as_ref()));
     let observed = Observed {
         now: Timestamp::now(),
         region: ports.region.clone(),
@@ -201,10 +208,14 @@ async fn observe_cluster(ports: &Ports, request: &ClusterRequest) -> Result<(Des
         namespace: namespace_facts,
         activation_secret,
         states,
-        foreign_stateful_set: live_set.as_ref().is_some_and(|set| !is_ours(set)),
+        installed,
+        elsewhere: elsewhere(connectors.unwrap_or_default(), &set_ref),
+        foreign: objects.foreign,
+        fixed: objects.fixed,
+        superfluous,
         lease,
-        objects,
-        changes,
+        objects: objects.states,
+        changes: objects.changes,
         obsolete,
         quota: QuotaSeen::Unknown,
         denied_rights: aid(denied_rights, "check the rights in the cluster", &mut unverified)?

@@ -1,15 +1,19 @@
 //! Decides what the cluster's half of a registration has to do. Pure.
 
 use crate::error::{Code, Error};
-use crate::manifest::{self, RegistrationMark};
+use crate::manifest::RegistrationMark;
 use crate::plan::Plan;
 use crate::registration::desired::Desired;
 use crate::registration::handed::Handed;
 use crate::registration::observed::Observed;
-use crate::registration::planner::{RegisterPlan, begin, is_used_by_pods, out_of_shape, remove_obsolete};
+use crate::registration::planner::{
+    RegisterPlan, activation_secret_out_of_shape, apply_agents, begin, is_used_by_pods, out_of_shape,
+    remove_obsolete, remove_superfluous, superfluous,
+};
 use crate::registration::refusal::refuse_obstacles;
 use crate::registration::rights::{note_what_cannot_be_told, refuse_missing_rights};
 use crate::registration::step::Step;
+use crate::registration::takeover::{adoption_notes, question, refuse_kept_secret, refuse_others};
 
 /// Plans. What is said of the registration is what was handed over.
 ///
@@ -22,6 +26,7 @@ pub(super) fn plan(
     token: &str,
 ) -> Result<RegisterPlan, Error> {
     refuse_obstacles(desired, observed)?;
+    refuse_others(desired, observed)?;
     refuse_another(desired, observed, handed)?;
     let id = &handed.activation.id;
     let with_state = |ordinal: u32| observed.states.get(&ordinal) == Some(id);
@@ -35,6 +40,9 @@ pub(super) fn plan(
     if !all_have_state && handed.expiry <= observed.now {
         return Err(expired(desired, observed, handed));
     }
+    if keep {
+        refuse_kept_secret(desired, observed)?;
+    }
     let others = observed.states.values().any(|state| state != id);
 
     let mark = RegistrationMark::new(&handed.arn, id, handed.registered_at);
@@ -42,11 +50,13 @@ pub(super) fn plan(
     objects.extend(desired.base_objects().into_iter().chain(desired.pull_secret()));
     let wrong = out_of_shape(objects, observed);
     let agents = out_of_shape(vec![desired.stateful_set(id)], observed);
+    let claimed = if keep { None } else { activation_secret_out_of_shape(desired, observed, &mark) };
     let settled = all_have_state && agents.is_empty();
     let spend = desired.wait && (holds_code || keep);
     let mut plan = Plan::default();
     let step = Step::AwaitAgents { replicas: desired.replicas() };
-    if wrong.is_empty() && agents.is_empty() && observed.obsolete.is_empty() && !spend && !keep {
+    let nothing_to_remove = observed.obsolete.is_empty() && superfluous(desired, observed).is_none();
+    if wrong.is_empty() && agents.is_empty() && claimed.is_none() && nothing_to_remove && !spend && !keep {
         if !settled && desired.wait {
             plan.add(step, []);
         }
@@ -57,8 +67,11 @@ pub(super) fn plan(
     if keep {
         ready.push(plan.add(Step::KeepActivation, [held]));
     }
+    if let Some(secret) = claimed {
+        ready.push(plan.add(Step::ApplyActivationSecret(secret), [held]));
+    }
     for object in agents {
-        ready = vec![plan.add(Step::Apply(object), ready)];
+        ready = vec![apply_agents(desired, observed, object, id, ready, &mut plan)];
     }
     if desired.wait {
         let agents_ready = plan.add(step, ready);
@@ -68,14 +81,19 @@ pub(super) fn plan(
         ready = vec![agents_ready];
     }
     remove_obsolete(observed, is_used_by_pods, &ready, &mut plan);
-    let question = (keep && others).then(|| {
+    remove_superfluous(desired, observed, &ready, &mut plan);
+    let anew = (keep && others).then(|| {
         format!(
             "The agents of this cluster belong to another activation than the one that was handed over; they are \
              registered anew, as {}. Continue?",
             handed.arn
         )
     });
-    checked(desired, observed, plan, question)
+    let asked = [anew, question(desired, observed, None)]
+        .into_iter()
+        .flatten()
+        .reduce(|one, other| format!("{one}\n{other}"));
+    checked(desired, observed, plan, asked)
 }
 
 fn checked(
@@ -86,6 +104,7 @@ fn checked(
 ) -> Result<RegisterPlan, Error> {
     refuse_missing_rights(desired, observed, &plan)?;
     let mut notes = Vec::new();
+    adoption_notes(desired, observed, &mut notes);
     if plan.iter().any(|(_, planned)| matches!(planned.step, Step::AwaitAgents { .. })) {
         note_what_cannot_be_told(desired, observed, &mut notes);
     }
@@ -118,7 +137,7 @@ fn refuse_another(desired: &Desired, observed: &Observed, handed: &Handed) -> Re
 fn expired(desired: &Desired, observed: &Observed, handed: &Handed) -> Error {
     let missing: Vec<String> = (0..desired.replicas())
         .filter(|ordinal| observed.states.get(ordinal) != Some(&handed.activation.id))
-        .map(manifest::state_secret)
+        .map(|ordinal| desired.settings.state_secret(ordinal))
         .collect();
     Error::refused(
         Code::ACTIVATION_EXPIRED,

@@ -19,6 +19,8 @@ pub(in crate::registration) struct AwaitedAgents<'a> {
     pub(in crate::registration) name: &'a str,
     /// Where the agents live.
     pub(in crate::registration) namespace: &'a str,
+    /// How the names of the Secrets with their state begin.
+    pub(in crate::registration) state_prefix: &'a str,
     /// How many there are to be.
     pub(in crate::registration) replicas: u32,
     /// The activation that their state is to be of.
@@ -61,7 +63,7 @@ pub(in crate::registration) async fn until_ready(
                 }
             },
             () = sleep_until(next_look), if state.ready >= awaited.replicas => {
-                match cluster.states(awaited.namespace, 0..awaited.replicas).await {
+                match cluster.states(awaited.namespace, awaited.state_prefix, 0..awaited.replicas).await {
                     Ok(states) => {
                         let have = states.values().filter(|id| *id == awaited.activation_id).count();
                         if u32::try_from(have).unwrap_or(u32::MAX) >= awaited.replicas {

@@ -189,7 +189,7 @@ proptest! {
                 let touches = |step: &&Step| {
                     step.object() == Some(&takeover::secret()) || matches!(step, Step::SpendCode { .. } | Step::Register(_))
                 };
-                prop_assert!(!steps.iter().any(|step| touches(&step)), "{steps:?}");
+                prop_assert!(!steps.iter().any(touches), "{steps:?}");
             }
             if steps.iter().any(|step| matches!(step, Step::Discard { .. })) {
                 let registration = observed.registration.as_ref().unwrap();

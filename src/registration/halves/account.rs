@@ -195,7 +195,11 @@ impl Operation for AccountHalf<'_> {
             account: seen.seen.caller.account.clone(),
             exists: resumes,
             intent: seen.plan.intent.clone(),
-            roles: RoleWork::new(Arc::clone(&self.ports.roles), seen.seen.service_linked_role),
+            roles: RoleWork::new(
+                Arc::clone(&self.ports.roles),
+                seen.seen.service_linked_role,
+                &seen.seen.agent_role,
+            ),
             stop,
             doubts: Doubts::default(),
             left: AtomicBool::new(false),

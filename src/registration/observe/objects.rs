@@ -49,12 +49,13 @@ pub(in crate::registration) async fn object_states(
     }
     match (activation, installed) {
         // Applying would mix it with what another tool made, so it is not tried either.
-        (_, Some(installed)) if !installed.ours => {
-            drop(seen.states.insert(set_of(desired), ObjectState::Differs))
+        (Some((_, id)), installed) if installed.is_none_or(|installed| installed.ours) => {
+            objects.push(desired.stateful_set(id));
         }
-        (Some((_, id)), _) => objects.push(desired.stateful_set(id)),
-        (None, Some(_)) => drop(seen.states.insert(set_of(desired), ObjectState::Differs)),
-        (None, None) => {}
+        (Some(_) | None, Some(_)) => {
+            seen.states.insert(set_of(desired), ObjectState::Differs);
+        }
+        (Some(_) | None, None) => {}
     }
     if namespace.is_none() {
         // What would be in it is absent, and the server would wait a little for the namespace to appear.

@@ -2,7 +2,7 @@
 //! Whatever happens, the same command must finish afterwards, and nothing may be lost, left behind unsaid, or leaked.
 //!
 //! It is made from the calls of a good run, so that a call that is new joins it by itself. How each cell must end is
-//! written down beforehand ([`expectation`]).
+//! written down beforehand, in a table a command beside this file (`register.yaml`).
 
 mod call;
 mod cell;

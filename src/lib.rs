@@ -5,6 +5,7 @@
 //! without input or output, and executes with the engine of `plan`; `output` shows it. `aws` and `kubernetes` implement
 //! the ports and are wired here.
 
+pub mod access;
 pub mod activation_file;
 pub mod aws;
 pub mod cli;

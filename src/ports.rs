@@ -1,6 +1,8 @@
 //! What the engine needs from AWS and from the cluster, as verbs of the domain. The adapters (`aws/`, `kubernetes/`)
 //! implement them; SDK and kube types stop there.
 
+mod access;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
@@ -9,6 +11,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+
+pub use access::{Access, Acting, Asked, Decision, PrincipalFacts, Principals};
 
 use crate::error::Error;
 use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret};

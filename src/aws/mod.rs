@@ -9,7 +9,7 @@ mod quotas;
 mod sts;
 mod unreadable;
 
-pub use config::{AwsSettings, connect, region};
+pub use config::{AwsSettings, Connected, connect, region};
 pub use eks::Eks;
 pub use iam::Iam;
 pub use quotas::ServiceQuotas;

@@ -210,7 +210,7 @@ pub(super) fn refusal(status: StatusCode, body: &[u8]) -> (FailureKind, String) 
     (kind, message)
 }
 
-fn transport(error: &(dyn std::error::Error + 'static)) -> (FailureKind, String) {
+pub(super) fn transport(error: &(dyn std::error::Error + 'static)) -> (FailureKind, String) {
     let words = words(error);
     let message = words.last().cloned().unwrap_or_default();
     let all = words.join(": ");

@@ -12,9 +12,10 @@ use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use kube::client::{AuthError, ClientBuilder, ConfigExt};
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::SecretString;
 use tower::util::MapFutureLayer;
 use tower::{BoxError, ServiceBuilder};
 
@@ -41,6 +42,8 @@ pub struct ClusterSettings {
 #[derive(Clone)]
 pub struct Connected {
     pub(super) client: Client,
+    /// How to reach the same server with other credentials: without any.
+    anonymous: Config,
     pub(super) attempt_timeout: Duration,
     /// The context in use, or `in-cluster`.
     pub context: String,
@@ -69,6 +72,8 @@ pub async fn connect(settings: &ClusterSettings) -> Result<Connected, Error> {
     let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
     certificate::refuse_expired(&config.auth_info, &context)?;
     let attempt_timeout = settings.attempt_timeout;
+    let mut anonymous = config.clone();
+    anonymous.auth_info = AuthInfo::default();
     let building = tokio::task::spawn_blocking(move || build(config, attempt_timeout));
     let client = match tokio::time::timeout(settings.plugin_timeout, building).await {
         Ok(Ok(Ok(client))) => client,
@@ -80,7 +85,20 @@ pub async fn connect(settings: &ClusterSettings) -> Result<Connected, Error> {
             );
         }
     };
-    Ok(Connected { client, attempt_timeout: settings.attempt_timeout, context, server })
+    Ok(Connected { client, anonymous, attempt_timeout: settings.attempt_timeout, context, server })
+}
+
+impl Connected {
+    /// The same server, as who has that token.
+    ///
+    /// # Errors
+    /// The client cannot be built.
+    pub(super) fn with_token(&self, token: SecretString) -> Result<Self, kube::Error> {
+        let mut config = self.anonymous.clone();
+        config.auth_info.token = Some(token);
+        let client = build(config, self.attempt_timeout)?;
+        Ok(Self { client, ..self.clone() })
+    }
 }
 
 /// A client that speaks HTTP/2 where the server does: one connection, so one TLS handshake, for dozens of requests at

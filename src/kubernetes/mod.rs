@@ -1,5 +1,6 @@
 //! Adapters to the cluster. kube's types stop here, but for k8s-openapi's objects.
 
+mod access;
 mod agents;
 mod api;
 mod certificate;
@@ -12,5 +13,5 @@ mod rights;
 mod secrets;
 mod transport;
 
-pub use client::{ClusterSettings, connect};
+pub use client::{ClusterSettings, Connected, connect};
 pub use port::KubernetesCluster;

@@ -35,7 +35,7 @@ const GET_SERVICE: &str = "get services in namespace default";
 /// The cluster's adapter.
 #[derive(Clone)]
 pub struct KubernetesCluster {
-    connected: Connected,
+    pub(super) connected: Connected,
 }
 
 impl KubernetesCluster {
@@ -137,7 +137,7 @@ fn minor_of(version: &Value) -> Option<u32> {
     digits.parse().ok()
 }
 
-fn malformed(operation: &str, message: &str) -> Failure {
+pub(super) fn malformed(operation: &str, message: &str) -> Failure {
     Failure {
         side: Side::Cluster,
         kind: FailureKind::Malformed,

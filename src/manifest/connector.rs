@@ -42,6 +42,9 @@ pub(super) const PROXY_CA: &str = "eks-connector-proxy-ca";
 /// The annotation of the namespace that tells how the names of the state Secrets begin, where that is not the default.
 pub const STATE_PREFIX_ANNOTATION: &str = "eksconnect/state-prefix";
 
+/// The service account of the agents, whoever made them: the official manifest and the chart call it so as well.
+pub const SERVICE_ACCOUNT: &str = "eks-connector";
+
 /// Where the official manifest installs the connector.
 pub const DEFAULT_NAMESPACE: &str = "eks-connector";
 

@@ -1,0 +1,157 @@
+//! One run of the binary: arguments in, exit code out. The one place where adapters are wired.
+
+mod register;
+mod render;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, Format};
+use crate::environment;
+use crate::error::{Code, Error};
+use crate::output::{Console, Interruptible};
+use crate::plan::{Stop, StopReason};
+use crate::registration::observe::Ports;
+use crate::{aws, kubernetes};
+
+/// The exit code of a dry run that found something to change, where `--detailed-exitcode` asks for it.
+const CHANGES_PENDING: u8 = 7;
+
+/// Runs. Help, versions and explanations touch no network, no SDK client and no kubeconfig.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse_command_line(&arguments, &error),
+    };
+    let console = Console::new(&cli.global);
+    let ended = match &cli.command {
+        Command::Explain(explain) => explain.code().map(|code| {
+            console.page(code);
+            ExitCode::SUCCESS
+        }),
+        Command::Render(args) => in_runtime(&console, render::render(&console, &cli.global, args)),
+        Command::Register(args) => in_runtime(&console, register::register(&console, &cli.global, args)),
+    };
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            console.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// clap's own words for people; for `-o json` the one document that was promised.
+fn refuse_command_line(arguments: &[OsString], error: &clap::Error) -> ExitCode {
+    let about_itself = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    match wanted_format(arguments) {
+        Some(format) if !about_itself => {
+            let text = error.to_string();
+            let mut lines = text
+                .lines()
+                .map(|line| line.trim().trim_start_matches("error: "))
+                .filter(|line| !line.is_empty());
+            let message = lines.next().unwrap_or_default().to_owned();
+            let rest: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
+            let error = Error::usage(Code::COMMAND_LINE, message);
+            let error = if rest.is_empty() { error } else { error.cause(rest.join("\n")) };
+            Console::plain(format).error(&error);
+        }
+        _ if about_itself => {
+            if error.print().is_err() {
+                // Nobody reads it any more.
+                return ExitCode::from(2);
+            }
+        }
+        _ => {
+            let text = error.render().ansi().to_string();
+            let coded = text.replacen("error:", &format!("error[{}]:", Code::COMMAND_LINE), 1);
+            Console::plain(Format::Text).write_stderr(coded.trim_end());
+        }
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+fn wanted_format(arguments: &[OsString]) -> Option<Format> {
+    let words: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let named = |name: &str| match name {
+        "json" => Some(Format::Json),
+        "yaml" => Some(Format::Yaml),
+        _ => None,
+    };
+    let asked_for = words.iter().enumerate().find_map(|(index, word)| match *word {
+        "-o" | "--output" => words.get(index + 1).and_then(|value| named(value)),
+        word => {
+            let value = word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o="));
+            value.or_else(|| word.strip_prefix("-o")).and_then(named)
+        }
+    });
+    asked_for.or_else(|| environment::output_format().as_deref().and_then(named))
+}
+
+fn in_runtime(
+    console: &Console,
+    work: impl Future<Output = Result<ExitCode, Error>>,
+) -> Result<ExitCode, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Error::failed(Code::INTERNAL, "the asynchronous runtime could not be started").with_source(error)
+    })?;
+    console.start_logging();
+    let ended = runtime.block_on(work);
+    // A credential plugin that still waits for something must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Everything that registering talks to.
+fn register_ports(aws: &aws::Connected, cluster: kubernetes::Connected) -> Ports {
+    Ports {
+        identity: Arc::new(aws::Sts::new(aws)),
+        roles: Arc::new(aws::Iam::new(aws)),
+        registrations: Arc::new(aws::Eks::new(aws)),
+        quotas: Arc::new(aws::ServiceQuotas::new(aws)),
+        region: aws.region.clone(),
+        cluster: Arc::new(kubernetes::KubernetesCluster::new(cluster)),
+    }
+}
+
+/// How a dry run ends; `detailed` is `--detailed-exitcode`.
+fn previewed(detailed: bool, changes: bool) -> ExitCode {
+    if detailed && changes { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS }
+}
+
+/// The first signal asks for an end, the second for one at once.
+fn listen<V: Interruptible + Send + Sync + 'static>(stop: &Stop, view: &Arc<V>) -> Result<(), Error> {
+    let unusable = |error: std::io::Error| {
+        Error::failed(Code::INTERNAL, "signals cannot be listened for").with_source(error)
+    };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unusable)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(unusable)?;
+    let (stop, view) = (stop.clone(), Arc::clone(view));
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        next().await;
+        stop.stop(StopReason::Interrupted);
+        view.stopping();
+        next().await;
+        stop.stop_at_once();
+    });
+    Ok(())
+}

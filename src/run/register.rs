@@ -1,0 +1,101 @@
+//! `eksconnect register`, whole or one half.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::{listen, previewed, register_ports};
+use crate::activation_file::OutFile;
+use crate::cli::{GlobalArgs, RegisterArgs, Request};
+use crate::error::Error;
+use crate::output::{Console, HalfView, RegisterView};
+use crate::plan::Stop;
+use crate::ports::Cluster;
+use crate::registration::halves;
+use crate::registration::halves::account::{AccountPorts, register_account};
+use crate::registration::halves::account_plan::AccountRequest;
+use crate::registration::halves::cluster::{ClusterRequest, register_cluster};
+use crate::registration::register::{preview, register as register_whole};
+use crate::{aws, kubernetes};
+
+pub(super) async fn register(
+    console: &Console,
+    global: &GlobalArgs,
+    args: &RegisterArgs,
+) -> Result<ExitCode, Error> {
+    let request = match args.request(global.region.as_deref())? {
+        Request::Whole(request) => request,
+        Request::Account { request, out } => {
+            return run_account_half(console, global, args, &request, &out).await;
+        }
+        Request::Cluster(request) => return run_cluster_half(console, global, args, &request).await,
+    };
+    let (aws_settings, cluster_settings) = (global.aws(), global.cluster());
+    let (aws, cluster) =
+        tokio::try_join!(aws::connect(&aws_settings), kubernetes::connect(&cluster_settings))?;
+    let view = Arc::new(RegisterView::new(console, &request, &cluster.context, &cluster.server));
+    let ports = register_ports(&aws, cluster);
+    if args.dry_run {
+        let preview = preview(&ports, &request).await?;
+        view.preview(&preview, args.diff);
+        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+    }
+    let stop = Stop::default();
+    listen(&stop, &view)?;
+    let ended = register_whole(&ports, &request, &view, &stop).await;
+    view.end(ended.is_ok());
+    view.registered(&ended?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_account_half(
+    console: &Console,
+    global: &GlobalArgs,
+    args: &RegisterArgs,
+    request: &AccountRequest,
+    out: &Path,
+) -> Result<ExitCode, Error> {
+    let file = Arc::new(OutFile::new(out)?);
+    let aws = aws::connect(&global.aws()).await?;
+    let view = Arc::new(HalfView::of_account(console, request));
+    let ports = AccountPorts {
+        identity: Arc::new(aws::Sts::new(&aws)),
+        roles: Arc::new(aws::Iam::new(&aws)),
+        registrations: Arc::new(aws::Eks::new(&aws)),
+        file,
+        region: aws.region.clone(),
+    };
+    if args.dry_run {
+        let preview = halves::account::preview(&ports, request).await?;
+        view.account_preview(&preview, args.diff);
+        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+    }
+    let stop = Stop::default();
+    listen(&stop, &view)?;
+    let ended = register_account(&ports, request, &view, &stop).await;
+    view.end(ended.is_ok());
+    view.account_done(&ended?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_cluster_half(
+    console: &Console,
+    global: &GlobalArgs,
+    args: &RegisterArgs,
+    request: &ClusterRequest,
+) -> Result<ExitCode, Error> {
+    let connected = kubernetes::connect(&global.cluster()).await?;
+    let view = Arc::new(HalfView::of_cluster(console, request, &connected.context, &connected.server));
+    let cluster: Arc<dyn Cluster> = Arc::new(kubernetes::KubernetesCluster::new(connected));
+    if args.dry_run {
+        let seen = halves::cluster::preview(&cluster, request).await?;
+        view.cluster_preview(&seen, args.diff);
+        return Ok(previewed(args.detailed_exitcode, seen.preview.changes_something()));
+    }
+    let stop = Stop::default();
+    listen(&stop, &view)?;
+    let ended = register_cluster(&cluster, request, &view, &stop).await;
+    view.end(ended.is_ok());
+    view.cluster_done(&ended?);
+    Ok(ExitCode::SUCCESS)
+}

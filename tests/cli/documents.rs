@@ -37,7 +37,7 @@ async fn results_plans_and_errors_fit_their_schemas() {
     let plan = Schema::new(include_str!("../../docs/schemas/register-plan.json"));
     let error = Schema::new(include_str!("../../docs/schemas/error.json"));
     let page = Schema::new(include_str!("../../docs/schemas/error-page.json"));
-    let scene = Scene::new().await;
+    let [scene, other] = Scene::two().await;
     page.fits(&scene.run(&["explain", "EKSC0412", "-o", "json"]).await.expect(0).json());
 
     let planned = scene.register(&["--dry-run", "-o", "json"]).await.expect(0).json();
@@ -49,7 +49,8 @@ async fn results_plans_and_errors_fit_their_schemas() {
     error.fits(&scene.run(&["register", "--name", "onprem2", "-o", "json"]).await.expect(3).json());
     error.fits(&scene.run(&["register", "--name", "a.b", "-o", "json"]).await.expect(2).json());
 
-    let file = scene.lease.home().join("onprem3.json");
+    // A cluster has one registration: the halves are another's.
+    let file = other.lease.home().join("onprem3.json");
     let half = Schema::new(include_str!("../../docs/schemas/register-account-result.json"));
     let half_plan = Schema::new(include_str!("../../docs/schemas/register-account-plan.json"));
     let activation = Schema::new(include_str!("../../docs/schemas/activation.json"));
@@ -66,16 +67,16 @@ async fn results_plans_and_errors_fit_their_schemas() {
         "--activation-out",
     ];
     let account = [&account[..], &[file.to_str().unwrap()]].concat();
-    let planned_half = scene.run(&[&account[..], &["--dry-run", "--diff"]].concat()).await.expect(0).json();
+    let planned_half = other.run(&[&account[..], &["--dry-run", "--diff"]].concat()).await.expect(0).json();
     half_plan.fits(&planned_half);
-    let made_half = scene.run(&account).await.expect(0).json();
+    let made_half = other.run(&account).await.expect(0).json();
     half.fits(&made_half);
     let handed: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     activation.fits(&handed);
     let cluster = ["register", "--cluster-only", "--namespace", "third", "-o", "json", "--activation-file"];
     let cluster = [&cluster[..], &[file.to_str().unwrap()]].concat();
-    plan.fits(&scene.run(&[&cluster[..], &["--dry-run"]].concat()).await.expect(0).json());
-    let connected = scene.run(&cluster).await.expect(0).json();
+    plan.fits(&other.run(&[&cluster[..], &["--dry-run"]].concat()).await.expect(0).json());
+    let connected = other.run(&cluster).await.expect(0).json();
     other_half.fits(&connected);
     let render = Schema::new(include_str!("../../docs/schemas/render-result.json"));
     let directory = scene.lease.home().join("rendered");

@@ -98,7 +98,7 @@ async fn the_agents_get_constraints_of_their_own() {
     let again = scene.register(&[]).await.expect(0);
     assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
 
-    // A change is repaired, a second connector has its own.
+    // A change is repaired.
     let change = json!({ "allowPrivilegedContainer": true });
     constraints(&client)
         .patch("eks-connector", &PatchParams::default(), &Patch::Merge(&change))
@@ -107,9 +107,16 @@ async fn the_agents_get_constraints_of_their_own() {
     scene.register(&[]).await.expect(0);
     let mended = constraints(&client).get("eks-connector").await.unwrap();
     assert_eq!(mended.data["allowPrivilegedContainer"], false);
-    let second = ["register", "--name", "onprem2", "--namespace", "second", "--no-wait"];
-    scene.run(&second).await.expect(0);
+}
+
+#[tokio::test]
+async fn the_constraints_of_a_connector_elsewhere_carry_its_namespace() {
+    let scene = Scene::new().await;
+    let client = scene.client().await;
+    become_openshift(&client).await;
+    scene.register(&["--namespace", "second", "--no-wait"]).await.expect(0);
     constraints(&client).get("eks-connector-second").await.unwrap();
+    assert!(constraints(&client).get_opt("eks-connector").await.unwrap().is_none());
 }
 
 #[tokio::test]

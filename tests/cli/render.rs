@@ -172,12 +172,21 @@ async fn what_is_rendered_becomes_active() {
                 && secrets.get_opt("eks-connector-state-1").await.unwrap().is_some()
         })
         .await;
-        // The very objects that registering would apply, but for what says whose they are.
-        let plan = scene.register(&["--dry-run", "-o", "json"]).await.expect(0).json();
+        // A Secret of somebody else's under the name of its own is a reason to ask for --adopt.
+        let mut again = vec!["--dry-run", "-o", "json"];
+        if !kustomize {
+            let refused = scene.register(&again).await.expect(3).json();
+            assert_eq!(refused["code"], "EKSC0503");
+            again.push("--adopt");
+        }
+        let plan = scene.register(&again).await.expect(0).json();
         let steps = plan["steps"].as_array().unwrap().iter();
         let applied: Vec<String> =
             steps.filter_map(|step| step["object"]["kind"].as_str().map(str::to_owned)).collect();
-        let expected: &[&str] = if kustomize { &["Namespace", "StatefulSet"] } else { &["Namespace"] };
+        // Of a Secret that others keep it knows only for rendering: registering has one of its own.
+        // The very objects that registering would apply, but for what says whose they are.
+        let expected: &[&str] =
+            if kustomize { &["Namespace", "Secret", "StatefulSet"] } else { &["Namespace", "Secret"] };
         assert_eq!(applied, expected);
         assert_eq!(secrets.get(name).await.unwrap().data.unwrap()["code"].0, code.as_bytes());
     }

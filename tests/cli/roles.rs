@@ -94,7 +94,7 @@ async fn a_role_is_made_with_path_boundary_and_tags() {
 
 #[tokio::test]
 async fn a_role_that_may_not_be_read_is_looked_for_under_its_path() {
-    let mut scene = Scene::new().await;
+    let [scene, mut other] = Scene::two().await;
     let account = scene.lease.account().id.clone();
     scene.register(&["--role-path", "/platform/"]).await.expect(0);
     let policy = json!({ "Version": "2012-10-17", "Statement": [
@@ -103,11 +103,10 @@ async fn a_role_that_may_not_be_read_is_looked_for_under_its_path() {
     ] });
     let blind =
         scene.lease.aws().add_caller(&account, CallerSpec::user("blind", Some(policy))).await.unwrap();
-    scene.set("AWS_ACCESS_KEY_ID", &blind.access_key_id);
-    scene.set("AWS_SECRET_ACCESS_KEY", &blind.secret_access_key);
-    let other =
-        ["register", "--name", "onprem2", "--namespace", "second", "--role-path", "/platform/", "--no-wait"];
-    scene.run(&other).await.expect(0).says(&["could not read the agent role: iam:GetRole is denied"]);
+    other.set("AWS_ACCESS_KEY_ID", &blind.access_key_id);
+    other.set("AWS_SECRET_ACCESS_KEY", &blind.secret_access_key);
+    let second = ["register", "--name", "onprem2", "--role-path", "/platform/", "--no-wait"];
+    other.run(&second).await.expect(0).says(&["could not read the agent role: iam:GetRole is denied"]);
     let registrations = scene.registrations().await;
     assert_eq!(registrations["onprem2"]["role_arn"], registrations["onprem1"]["role_arn"]);
 }

@@ -188,6 +188,8 @@ struct Filter {
 enum Gift {
     /// A cluster that EKS runs itself.
     Cluster { region: String, name: String },
+    /// Registrations without agents, however small the quota is.
+    Registrations { region: String, count: u32 },
     /// A customer-managed policy.
     Policy { name: String, document: Value },
 }

@@ -19,7 +19,7 @@ use crate::aws::policy::{Kind, Policy};
 use crate::aws::server::Server;
 use crate::aws::service::Error;
 use crate::aws::state::{self, Role, State};
-use crate::aws::{iam, identifiers, state::later};
+use crate::aws::{eks, iam, identifiers, state::later};
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
@@ -200,6 +200,19 @@ async fn give(
             let arn = format!("arn:aws:eks:{region}:{account_id}:cluster/{name}");
             account.regions.entry(region).or_default().clusters.insert(name, now);
             arn
+        }
+        Gift::Registrations { region, count } => {
+            let settings = account.settings.effective(&region);
+            let here = account.regions.entry(region.clone()).or_default();
+            let mut last = String::new();
+            for number in 1..=count {
+                let (registration, activation) =
+                    eks::without_agents(&account_id, &region, &format!("many-{number:04}"), &settings, now)?;
+                last.clone_from(&registration.arn);
+                here.activations.insert(activation.id.clone(), activation);
+                here.registrations.insert(registration.name.clone(), registration);
+            }
+            last
         }
         Gift::Policy { name, document } => {
             let arn = format!("arn:aws:iam::{account_id}:policy/{name}");

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod directory;
 pub mod environment;
 pub mod error;
+pub mod inventory;
 pub mod kubernetes;
 pub mod manifest;
 pub mod output;

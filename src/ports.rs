@@ -2,6 +2,7 @@
 //! implement them; SDK and kube types stop there.
 
 mod access;
+mod inventory;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,6 +14,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 
 pub use access::{Access, Acting, Asked, Decision, PrincipalFacts, Principals};
+pub use inventory::{Contexts, Inventory, Survey};
 
 use crate::error::Error;
 use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret};

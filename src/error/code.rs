@@ -185,6 +185,13 @@ codes! {
     /// The agents did not become ready in time.
     AGENTS_NOT_READY = "0427";
 
+    /// The cluster is no registration that can be seen.
+    NOT_CONNECTED = "0440";
+    /// No context of the kubeconfig is the cluster of a registration.
+    NO_MATCHING_CONTEXT = "0441";
+    /// There is no registration of that name.
+    NO_REGISTRATION = "0442";
+
     /// No node can run the agent.
     NO_SUITABLE_NODE = "0501";
     /// The namespace is being deleted.

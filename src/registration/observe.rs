@@ -211,7 +211,8 @@ pub(super) async fn name_all_that_is_denied(ports: &Ports, request: &RegisterReq
     }
 }
 
-pub(super) async fn failing<T>(
+/// A read that is needed: what was attempted is said if it fails.
+pub(crate) async fn failing<T>(
     attempting: impl Into<String>,
     reply: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Error> {

@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod kubernetes;
 pub mod manifest;
 pub mod output;
+pub mod permissions;
 pub mod plan;
 pub mod ports;
 pub mod rbac;

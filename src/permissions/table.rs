@@ -1,0 +1,333 @@
+//! The table: each action, on what, under which condition, and which commands use it how.
+
+use std::fmt;
+
+/// A command that calls AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Command {
+    /// `register`, whole or `--aws-only`.
+    Register,
+    /// `status`.
+    Status,
+    /// `list`.
+    List,
+    /// `whoami`.
+    Whoami,
+    /// `roles show`.
+    RolesShow,
+    /// `roles create`.
+    RolesCreate,
+    /// `roles delete`.
+    RolesDelete,
+}
+
+impl Command {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Register,
+        Self::Status,
+        Self::List,
+        Self::Whoami,
+        Self::RolesShow,
+        Self::RolesCreate,
+        Self::RolesDelete,
+    ];
+
+    /// As it is written on the command line, in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Status => "status",
+            Self::List => "list",
+            Self::Whoami => "whoami",
+            Self::RolesShow => "roles-show",
+            Self::RolesCreate => "roles-create",
+            Self::RolesDelete => "roles-delete",
+        }
+    }
+}
+
+/// How much a command needs an action. The later ones are stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// It works without, and says what it could not verify.
+    Aid,
+    /// Under some circumstances only.
+    Sometimes,
+    /// Without it the command fails, and names it.
+    Required,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aid => "aid",
+            Self::Sometimes => "sometimes",
+            Self::Required => "required",
+        })
+    }
+}
+
+/// What an action is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Nothing that an ARN could name, in a Region.
+    Regional,
+    /// Nothing that an ARN could name, in the account.
+    Account,
+    /// The registration.
+    Registration,
+    /// The agent role.
+    AgentRole,
+    /// The service-linked role.
+    ServiceLinkedRole,
+    /// The principals that view.
+    Principals,
+}
+
+/// What an action is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing more.
+    None,
+    /// The role is passed to EKS or Systems Manager. The sources do not agree on which one is asked for.
+    PassedToConnector,
+    /// The service-linked role is the connector's.
+    ConnectorsOwnRole,
+}
+
+/// A command's use of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Which command.
+    pub command: Command,
+    /// How much it needs it.
+    pub need: Need,
+    /// What for.
+    pub reason: &'static str,
+}
+
+/// An action on something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// As IAM names it.
+    pub name: &'static str,
+    /// On what.
+    pub resource: Resource,
+    /// Under which condition.
+    pub condition: Condition,
+    /// Who uses it.
+    pub uses: &'static [Use],
+}
+
+impl Action {
+    /// How much these commands need it; `None` if none does.
+    pub fn need(&self, commands: &[Command]) -> Option<Need> {
+        self.uses.iter().filter(|one| commands.contains(&one.command)).map(|one| one.need).max()
+    }
+
+    /// The statement that it belongs to.
+    pub(super) fn sid(&self) -> &'static str {
+        match (self.resource, self.condition) {
+            (_, Condition::PassedToConnector) => "PassAgentRole",
+            (_, Condition::ConnectorsOwnRole) => "MakeServiceLinkedRole",
+            (Resource::Regional, Condition::None) => "Region",
+            (Resource::Account, Condition::None) => "Account",
+            (Resource::Registration, Condition::None) => "Registration",
+            (Resource::AgentRole, Condition::None) => "AgentRole",
+            (Resource::ServiceLinkedRole, Condition::None) => "ServiceLinkedRole",
+            (Resource::Principals, Condition::None) => "Viewers",
+        }
+    }
+}
+
+const fn on(name: &'static str, resource: Resource, uses: &'static [Use]) -> Action {
+    Action { name, resource, condition: Condition::None, uses }
+}
+
+const fn required(command: Command, reason: &'static str) -> Use {
+    Use { command, need: Need::Required, reason }
+}
+
+const fn sometimes(command: Command, reason: &'static str) -> Use {
+    Use { command, need: Need::Sometimes, reason }
+}
+
+const fn aid(command: Command, reason: &'static str) -> Use {
+    Use { command, need: Need::Aid, reason }
+}
+
+/// Every action of every command, but for `sts:GetCallerIdentity`, which IAM always allows.
+pub const TABLE: &[Action] = &[
+    on("eks:RegisterCluster", Resource::Regional, &[required(Command::Register, "the registration")]),
+    on(
+        "eks:ListClusters",
+        Resource::Regional,
+        &[
+            aid(Command::Register, "whether there is room for one more"),
+            required(Command::List, "the names"),
+            sometimes(Command::Whoami, "finding a registration that the cluster does not name"),
+            sometimes(Command::Status, "finding the registration without --name"),
+            aid(Command::RolesShow, "which registrations use the agent role"),
+            required(Command::RolesDelete, "whether a registration uses the agent role"),
+        ],
+    ),
+    on(
+        "ssm:CreateActivation",
+        Resource::Regional,
+        &[required(Command::Register, "EKS makes the activation in the caller's name")],
+    ),
+    on(
+        "ssm:DeleteActivation",
+        Resource::Regional,
+        &[required(Command::Register, "EKS takes the activation back in the caller's name")],
+    ),
+    on(
+        "ssm:DeregisterManagedInstance",
+        Resource::Regional,
+        &[sometimes(
+            Command::Register,
+            "removing a registration whose agents are lost, before it is made anew",
+        )],
+    ),
+    on(
+        "eks:DescribeCluster",
+        Resource::Registration,
+        &[
+            required(Command::Register, "whether the name is free; the status while waiting"),
+            required(Command::Status, "the status"),
+            required(Command::List, "the status"),
+            required(Command::Whoami, "the registration"),
+            aid(Command::RolesShow, "which registrations use the agent role"),
+            sometimes(Command::RolesDelete, "whether a registration uses the agent role"),
+        ],
+    ),
+    on(
+        "eks:TagResource",
+        Resource::Registration,
+        &[aid(Command::Register, "the tags; with --tag it is required")],
+    ),
+    on(
+        "eks:DeregisterCluster",
+        Resource::Registration,
+        &[sometimes(Command::Register, "taking back a registration that can never become ACTIVE")],
+    ),
+    on(
+        "servicequotas:GetServiceQuota",
+        Resource::Regional,
+        &[aid(Command::Register, "whether there is room for one more")],
+    ),
+    on(
+        "iam:GetRole",
+        Resource::AgentRole,
+        &[
+            aid(Command::Register, "whether the role exists and can be used"),
+            required(Command::RolesShow, "the role"),
+            required(Command::RolesCreate, "whether the role exists and can be used"),
+            required(Command::RolesDelete, "whether the role is eksconnect's own"),
+        ],
+    ),
+    on(
+        "iam:GetRolePolicy",
+        Resource::AgentRole,
+        &[
+            aid(Command::Register, "whether its inline policy is right"),
+            aid(Command::RolesShow, "whether its inline policy is right"),
+            aid(Command::RolesCreate, "whether its inline policy is right"),
+            aid(Command::RolesDelete, "read with the role"),
+        ],
+    ),
+    on(
+        "iam:CreateRole",
+        Resource::AgentRole,
+        &[
+            required(Command::Register, "the role, if it does not exist"),
+            required(Command::RolesCreate, "the role, if it does not exist"),
+        ],
+    ),
+    on(
+        "iam:TagRole",
+        Resource::AgentRole,
+        &[
+            aid(Command::Register, "its tags; with --role-tag it is required"),
+            aid(Command::RolesCreate, "its tags; with --role-tag it is required"),
+        ],
+    ),
+    on(
+        "iam:PutRolePolicy",
+        Resource::AgentRole,
+        &[
+            required(Command::Register, "its inline policy"),
+            required(Command::RolesCreate, "its inline policy"),
+        ],
+    ),
+    on(
+        "iam:UpdateAssumeRolePolicy",
+        Resource::AgentRole,
+        &[
+            sometimes(Command::Register, "letting Systems Manager assume a role of eksconnect's own again"),
+            sometimes(
+                Command::RolesCreate,
+                "letting Systems Manager assume a role of eksconnect's own again",
+            ),
+        ],
+    ),
+    on(
+        "iam:PutRolePermissionsBoundary",
+        Resource::AgentRole,
+        &[
+            sometimes(Command::Register, "another boundary for a role of eksconnect's own"),
+            sometimes(Command::RolesCreate, "another boundary for a role of eksconnect's own"),
+        ],
+    ),
+    on(
+        "iam:ListRolePolicies",
+        Resource::AgentRole,
+        &[required(Command::RolesDelete, "the policies that go before the role")],
+    ),
+    on(
+        "iam:ListAttachedRolePolicies",
+        Resource::AgentRole,
+        &[required(Command::RolesDelete, "the policies that go before the role")],
+    ),
+    on(
+        "iam:DeleteRolePolicy",
+        Resource::AgentRole,
+        &[required(Command::RolesDelete, "the policy goes before the role")],
+    ),
+    on("iam:DeleteRole", Resource::AgentRole, &[required(Command::RolesDelete, "the role")]),
+    Action {
+        name: "iam:PassRole",
+        resource: Resource::AgentRole,
+        condition: Condition::PassedToConnector,
+        uses: &[required(Command::Register, "AWS asks for it in RegisterCluster")],
+    },
+    on(
+        "iam:GetRole",
+        Resource::ServiceLinkedRole,
+        &[
+            aid(Command::Register, "whether the role exists"),
+            aid(Command::RolesShow, "whether the role exists"),
+            required(Command::RolesCreate, "whether the role exists"),
+        ],
+    ),
+    on(
+        "iam:DeleteServiceLinkedRole",
+        Resource::ServiceLinkedRole,
+        &[sometimes(Command::RolesDelete, "--delete-service-linked-role")],
+    ),
+    on(
+        "iam:GetServiceLinkedRoleDeletionStatus",
+        Resource::ServiceLinkedRole,
+        &[sometimes(Command::RolesDelete, "--delete-service-linked-role, waited to its end")],
+    ),
+    Action {
+        name: "iam:CreateServiceLinkedRole",
+        resource: Resource::ServiceLinkedRole,
+        condition: Condition::ConnectorsOwnRole,
+        uses: &[
+            required(Command::Register, "the role, once an account"),
+            required(Command::RolesCreate, "the role, once an account"),
+        ],
+    },
+];

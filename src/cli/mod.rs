@@ -1,30 +1,38 @@
 //! The command line: arguments in, validated requests out. No SDK, no printing.
 
+mod command;
+mod completions;
 mod explain;
 mod global;
 mod halves;
+mod iam_policy;
+mod list;
 mod register;
 mod render;
 mod role;
+mod roles;
+mod status;
 mod takeover;
+mod whoami;
 mod workload;
 
 use clap::{Parser, Subcommand};
 
+pub use command::{command, parse};
+pub use completions::{CompletionsArgs, Live, ManArgs, Shell, answer, page, pages, script};
 pub use explain::ExplainArgs;
 pub use global::{ColorChoice, Format, GlobalArgs};
+pub use iam_policy::{IamPolicyArgs, Language, PolicyRequest};
+pub use list::ListArgs;
 pub use register::{RegisterArgs, Request};
 pub use render::{RenderArgs, RenderRequest};
+pub use roles::{RolesArgs, RolesCommand, RolesCreateArgs, RolesShowArgs};
+pub use status::{StatusArgs, WaitFor};
+pub use whoami::WhoamiArgs;
 
 /// Connect any conformant Kubernetes cluster to the Amazon EKS console, and prove that it worked
 #[derive(Debug, Parser)]
-#[command(
-    name = "eksconnect",
-    version,
-    arg_required_else_help = true,
-    disable_help_subcommand = true,
-    after_help = EXAMPLES,
-)]
+#[command(name = "eksconnect", version, arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -34,19 +42,27 @@ pub struct Cli {
     pub global: GlobalArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  eksconnect register --name onprem1              connect the current context's cluster
-  eksconnect register --name onprem1 --dry-run    only show what that would change
-  eksconnect explain EKSC0412                     what an error means and what to do";
-
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Register the cluster of a kubeconfig context with Amazon EKS and wait until it is ACTIVE
     Register(Box<RegisterArgs>),
+    /// Show both halves of one registration, and what they come to
+    Status(StatusArgs),
+    /// List the connected clusters of the account, and which contexts of the kubeconfig they are
+    List(ListArgs),
+    /// Tell which registration the cluster of a context is, or which context a registration is
+    Whoami(WhoamiArgs),
+    /// Show or make the roles that registering needs
+    Roles(RolesArgs),
     /// Render the connector for GitOps, as YAML or for Kustomize; asks nobody
     Render(Box<RenderArgs>),
     /// Explain an error code, offline
     Explain(ExplainArgs),
+    /// Print the exact IAM policy that the caller of some commands needs; asks nobody
+    IamPolicy(IamPolicyArgs),
+    /// Print what teaches a shell to complete commands, options and live values
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
 }

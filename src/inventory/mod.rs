@@ -5,6 +5,7 @@ pub mod agents;
 pub mod contexts;
 pub mod identity;
 pub mod list;
+pub mod roles;
 pub mod status;
 pub mod verdict;
 pub mod wait;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice as StreamColor};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -65,6 +66,31 @@ impl Console {
     /// Whether standard error is a terminal that can be redrawn.
     pub fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// Whether standard output is a terminal that can be redrawn, and shows text.
+    pub fn is_watchable(&self) -> bool {
+        self.format == Format::Text && io::stdout().is_terminal() && !environment::terminal_is_dumb()
+    }
+
+    /// The width of the terminal that the result is written to, if it is one.
+    pub fn width(&self) -> Option<usize> {
+        width_of(&io::stdout())
+    }
+
+    /// Shows a result in place of everything on the terminal.
+    pub fn redraw(&self, text: &str) {
+        let choice = self.stream_color(AutoStream::choice(&io::stdout()));
+        // Home, then each line to its end, then what is left below: nothing flickers.
+        let text = match choice {
+            StreamColor::Never => strip_str(text).to_string(),
+            _ => text.to_owned(),
+        };
+        let text = text.replace('\n', "\x1b[K\n");
+        let mut stdout = io::stdout().lock();
+        if write!(stdout, "\x1b[H{text}\x1b[K\n\x1b[J").and_then(|()| stdout.flush()).is_err() {
+            tracing::trace!("nobody reads the output");
+        }
     }
 
     /// Whether technical causes are shown.
@@ -195,7 +221,11 @@ impl Console {
 
 /// The width of the terminal, if standard error is one.
 fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    width_of(&io::stderr())
+}
+
+fn width_of(stream: &impl rustix::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 

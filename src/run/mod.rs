@@ -1,20 +1,22 @@
 //! One run of the binary: arguments in, exit code out. The one place where adapters are wired.
 
+mod complete;
+mod inventory;
 mod register;
 mod render;
+mod roles;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, Format};
+use crate::cli::{self, Command, Format};
 use crate::environment;
 use crate::error::{Code, Error};
-use crate::output::{Console, Interruptible};
+use crate::output::{self, Console, Interruptible};
 use crate::plan::{Stop, StopReason};
 use crate::registration::observe::Ports;
 use crate::{aws, kubernetes};
@@ -25,7 +27,15 @@ const CHANGES_PENDING: u8 = 7;
 /// Runs. Help, versions and explanations touch no network, no SDK client and no kubeconfig.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    match cli::answer(&arguments, &complete::live(&arguments)) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => {
+            Console::plain(Format::Text).error(&error);
+            return ExitCode::from(error.exit_code());
+        }
+    }
+    let cli = match cli::parse(cli::command(arguments.first()), &arguments) {
         Ok(cli) => cli,
         Err(error) => return refuse_command_line(&arguments, &error),
     };
@@ -35,6 +45,19 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             console.page(code);
             ExitCode::SUCCESS
         }),
+        Command::IamPolicy(args) => args.request(cli.global.region.as_deref()).map(|request| {
+            output::policy(&console, &request, args.language);
+            ExitCode::SUCCESS
+        }),
+        Command::Completions(args) => cli::script(args.shell).map(|script| {
+            output::completions(&console, args.shell, &script);
+            ExitCode::SUCCESS
+        }),
+        Command::Man(args) => manual(&console, args),
+        Command::List(args) => in_runtime(&console, inventory::list(&console, &cli.global, args)),
+        Command::Whoami(args) => in_runtime(&console, inventory::whoami(&console, &cli.global, args)),
+        Command::Status(args) => in_runtime(&console, inventory::status(&console, &cli.global, args)),
+        Command::Roles(args) => in_runtime(&console, roles::roles(&console, &cli.global, args)),
         Command::Render(args) => in_runtime(&console, render::render(&console, &cli.global, args)),
         Command::Register(args) => in_runtime(&console, register::register(&console, &cli.global, args)),
     };
@@ -45,6 +68,16 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+fn manual(console: &Console, args: &cli::ManArgs) -> Result<ExitCode, Error> {
+    if args.list {
+        let names: Vec<String> = cli::pages()?.into_iter().map(|(name, _)| name).collect();
+        output::manuals(console, &names);
+    } else {
+        output::manual(console, &cli::page(&args.command)?);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// clap's own words for people; for `-o json` the one document that was promised.

@@ -10,18 +10,18 @@ const RULES: [(&str, &[&str]); 12] = [
     ("aws_smithy_types", &["aws/"]),
     ("kube::", &["kubernetes/"]),
     ("hyper_util", &["kubernetes/"]),
-    ("clap", &["cli/", "run.rs"]),
+    ("clap", &["cli/", "run/"]),
     ("indicatif", &["output/"]),
     ("anstream", &["output/"]),
     ("println!", &[]),
     ("std::env::var", &["environment.rs"]),
     // The second is a type whose only way out leads to the first.
     ("expose_secret", &["activation_file.rs", "kubernetes/secrets.rs", "manifest/pull_secret.rs"]),
-    ("crate::output", &["run.rs", "output/"]),
+    ("crate::output", &["run/", "output/"]),
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 24] = [
+const PURE: &[&str] = &[
     "access/grants.rs",
     "registration/activation.rs",
     "registration/desired.rs",
@@ -43,7 +43,11 @@ const PURE: [&str; 24] = [
     "registration/step.rs",
     "registration/takeover.rs",
     "registration/remains.rs",
+    "inventory/agents.rs",
+    "inventory/identity.rs",
+    "inventory/verdict.rs",
     "manifest/",
+    "permissions/",
     "plan/mod.rs",
     "rbac/",
 ];
@@ -108,7 +112,7 @@ fn each_library_stays_in_its_module() {
 fn what_is_pure_stays_pure() {
     let mut trespasses = Vec::new();
     let mut missing = PURE.to_vec();
-    for (name, lines) in code().into_iter().filter(|(name, _)| within(name, &PURE)) {
+    for (name, lines) in code().into_iter().filter(|(name, _)| within(name, PURE)) {
         missing.retain(|place| !within(&name, &[place]));
         for word in IMPURE {
             trespasses.extend(

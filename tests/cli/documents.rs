@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use crate::support::Scene;
 
 /// A schema, compiled.
-struct Schema {
+pub(crate) struct Schema {
     schemas: Schemas,
     index: SchemaIndex,
 }
 
 impl Schema {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
         compiler.add_resource("schema.json", serde_json::from_str(text).unwrap()).unwrap();
         let index = compiler.compile("schema.json", &mut schemas).unwrap();
@@ -24,7 +24,7 @@ impl Schema {
     }
 
     #[track_caller]
-    fn fits(&self, document: &Value) {
+    pub(crate) fn fits(&self, document: &Value) {
         if let Err(error) = self.schemas.validate(document, self.index) {
             panic!("{error}\n{document:#}");
         }
@@ -101,6 +101,36 @@ async fn results_plans_and_errors_fit_their_schemas() {
             let mut spoiled = document.clone();
             spoiled[member] = json!({ "not": "this" });
             assert!(!schema.accepts(&spoiled) || document[member].is_object(), "{member} may be anything");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_fits_its_schemas() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    for (schema, arguments) in [
+        (include_str!("../../docs/schemas/registration-list.json"), &["list"][..]),
+        (include_str!("../../docs/schemas/registration-list.json"), &["list", "--all-regions"]),
+        (include_str!("../../docs/schemas/whoami.json"), &["whoami"]),
+        (include_str!("../../docs/schemas/whoami.json"), &["whoami", "--name", "onprem1"]),
+        (include_str!("../../docs/schemas/registration-status.json"), &["status"]),
+        (include_str!("../../docs/schemas/roles.json"), &["roles", "show"]),
+        (include_str!("../../docs/schemas/roles-plan.json"), &["roles", "create", "--dry-run", "--diff"]),
+        (include_str!("../../docs/schemas/roles-result.json"), &["roles", "create"]),
+        (include_str!("../../docs/schemas/caller-policy.json"), &["iam-policy", "register"]),
+        (include_str!("../../docs/schemas/caller-policy.json"), &["iam-policy", "--as", "terraform"]),
+        (include_str!("../../docs/schemas/completions.json"), &["completions", "zsh"]),
+        (include_str!("../../docs/schemas/manual-page.json"), &["man", "register"]),
+        (include_str!("../../docs/schemas/manual-pages.json"), &["man", "--list"]),
+    ] {
+        let schema = Schema::new(schema);
+        let document = scene.run(&[arguments, &["-o", "json"]].concat()).await.expect(0).json();
+        schema.fits(&document);
+        for member in document.as_object().unwrap().keys() {
+            let mut spoiled = document.clone();
+            spoiled[member] = if document[member].is_number() { json!("7") } else { json!(7) };
+            assert!(!schema.accepts(&spoiled), "{arguments:?}: {member} may be anything");
         }
     }
 }

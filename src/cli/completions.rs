@@ -15,6 +15,9 @@ use crate::error::{Code, Error};
 /// The variable by which a shell asks for completions.
 const ASKED_BY: &str = "EKSCONNECT_COMPLETE";
 
+/// The commands that name principals who are not there yet.
+const NEW: [&str; 1] = ["grant-view"];
+
 /// The name of the binary.
 const BINARY: &str = "eksconnect";
 
@@ -25,8 +28,8 @@ Examples:
   eksconnect completions zsh > ~/.zfunc/_eksconnect
   eksconnect completions fish > ~/.config/fish/completions/eksconnect.fish
 
-Values are completed live: contexts from the kubeconfig, and for --name the registrations of the Region, as far as AWS
-answers within two seconds.";
+Values are completed live: contexts from the kubeconfig, for --name the registrations of the Region, and for --principal
+those who can look into the cluster, as far as AWS and the cluster answer within two seconds.";
 
 const MAN_EXAMPLES: &str = "\
 Examples:
@@ -117,6 +120,8 @@ pub struct Live {
     pub names: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Names of contexts.
     pub contexts: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// Principals who can look into the cluster.
+    pub principals: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
 }
 
 /// Answers a shell that asks for completions, on standard output; `false` if none asks.
@@ -134,12 +139,14 @@ pub fn answer(arguments: &[OsString], live: &Live) -> Result<bool, Error> {
 
 fn with_live(command: Command, live: &Live) -> Command {
     let contexts = candidates(&live.contexts);
-    let named = |mut sub: Command| {
-        if sub.get_arguments().any(|argument| argument.get_id() == "name") {
-            let names = candidates(&live.names);
-            sub = sub.mut_arg("name", |argument| argument.add(names));
-        }
-        sub
+    let named = |sub: Command| {
+        let new = NEW.contains(&sub.get_name());
+        sub.mut_args(|argument| match argument.get_long() {
+            Some("name") => argument.add(candidates(&live.names)),
+            // Who is granted something has it not yet.
+            Some("principal") if !new => argument.add(candidates(&live.principals)),
+            Some(_) | None => argument,
+        })
     };
     command.mut_arg("context", |argument| argument.add(contexts)).mut_subcommands(named)
 }

@@ -6,7 +6,7 @@ use eksconnect_sandbox::aws::control::{FaultKind, SettingsChange, SettingsPatch}
 use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, Scene};
-use crate::takeover::{OFFICIAL, helm_install, kubectl_apply, until_active};
+use crate::takeover::{EKSCTL_GRANTS, OFFICIAL, helm_install, kubectl_apply, until_active};
 
 /// A kubeconfig with the scene's own context, one whose server is gone, and one of which nothing is known.
 fn several_contexts(scene: &Scene) -> (String, String) {
@@ -130,15 +130,21 @@ async fn whoami_tells_the_registration_of_a_context_and_the_reverse() {
 async fn connectors_of_other_tools_are_known_by_their_activation() {
     let scene = Scene::new().await;
     let activation = scene.register_by_hand("Theirs").await;
+    // The official manifest, and what eksctl writes beside it.
     kubectl_apply(&scene, OFFICIAL, &activation).await;
+    kubectl_apply(&scene, EKSCTL_GRANTS, &activation).await;
     until_active(&scene, "eks-connector").await;
+    let listed = scene.run(&["list", "-o", "json"]).await.expect(0).json();
+    assert_eq!(listed["registrations"][0]["contexts"].as_array().unwrap().len(), 1, "{listed:#}");
     let found = scene.run(&["whoami", "-o", "json"]).await.expect(0).json();
     assert_eq!(
         (&found["registration"]["name"], &found["contexts"][0]["because"]),
         (&json!("onprem1"), &json!("activation"))
     );
     let run = scene.run(&["status"]).await.expect(0);
-    for words in ["by the official manifest or eksctl", "✓ onprem1 is ACTIVE and its 2 agents are ready"] {
+    for words in
+        ["by the official manifest or eksctl", "user/ana", "✓ onprem1 is ACTIVE and its 2 agents are ready"]
+    {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }
 }

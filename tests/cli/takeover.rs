@@ -15,7 +15,7 @@ use crate::by_hand::Activation;
 use crate::support::{NAMESPACE, Scene, until};
 
 pub(crate) const OFFICIAL: &str = include_str!("fixtures/official.yaml");
-const EKSCTL_GRANTS: &str = include_str!("fixtures/eksctl-grants.yaml");
+pub(crate) const EKSCTL_GRANTS: &str = include_str!("fixtures/eksctl-grants.yaml");
 const HELM: &str = include_str!("fixtures/helm.yaml");
 
 /// Applies a manifest as its users do: with kubectl, which leaves its own marks.

@@ -68,7 +68,8 @@ impl Place {
         let name = self.name.as_deref().unwrap_or("*");
         let role = |path: &str| format!("arn:aws:iam::{account}:role/{path}");
         match resource {
-            Resource::Regional | Resource::Account => vec!["*".to_owned()],
+            Resource::Regional | Resource::AnyRegion | Resource::Account => vec!["*".to_owned()],
+            Resource::AnyRegistration => vec![format!("arn:aws:eks:*:{account}:cluster/*")],
             Resource::Registration => vec![format!("arn:aws:eks:{region}:{account}:cluster/{name}")],
             Resource::AgentRole => {
                 let bare = self.role.rsplit('/').next().unwrap_or_default();

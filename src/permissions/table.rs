@@ -75,8 +75,12 @@ pub enum Resource {
     Regional,
     /// Nothing that an ARN could name, in the account.
     Account,
+    /// Nothing that an ARN could name, in whichever Region.
+    AnyRegion,
     /// The registration.
     Registration,
+    /// Registrations of any name in any Region.
+    AnyRegistration,
     /// The agent role.
     AgentRole,
     /// The service-linked role.
@@ -133,7 +137,9 @@ impl Action {
             (_, Condition::ConnectorsOwnRole) => "MakeServiceLinkedRole",
             (Resource::Regional, Condition::None) => "Region",
             (Resource::Account, Condition::None) => "Account",
+            (Resource::AnyRegion, Condition::None) => "EveryRegion",
             (Resource::Registration, Condition::None) => "Registration",
+            (Resource::AnyRegistration, Condition::None) => "EveryRegistration",
             (Resource::AgentRole, Condition::None) => "AgentRole",
             (Resource::ServiceLinkedRole, Condition::None) => "ServiceLinkedRole",
             (Resource::Principals, Condition::None) => "Viewers",
@@ -169,8 +175,12 @@ pub const TABLE: &[Action] = &[
             sometimes(Command::Whoami, "finding a registration that the cluster does not name"),
             sometimes(Command::Status, "finding the registration without --name"),
             aid(Command::RolesShow, "which registrations use the agent role"),
-            required(Command::RolesDelete, "whether a registration uses the agent role"),
         ],
+    ),
+    on(
+        "eks:ListClusters",
+        Resource::AnyRegion,
+        &[required(Command::RolesDelete, "whether a registration of any Region uses the agent role")],
     ),
     on(
         "ssm:CreateActivation",
@@ -199,8 +209,12 @@ pub const TABLE: &[Action] = &[
             required(Command::List, "the status"),
             required(Command::Whoami, "the registration"),
             aid(Command::RolesShow, "which registrations use the agent role"),
-            sometimes(Command::RolesDelete, "whether a registration uses the agent role"),
         ],
+    ),
+    on(
+        "eks:DescribeCluster",
+        Resource::AnyRegistration,
+        &[sometimes(Command::RolesDelete, "whether a registration of any Region uses the agent role")],
     ),
     on(
         "eks:TagResource",

@@ -3,6 +3,7 @@
 mod explain;
 mod global;
 mod halves;
+mod principals;
 mod register;
 mod render;
 mod role;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 pub use explain::ExplainArgs;
 pub use global::{ColorChoice, Format, GlobalArgs};
+pub use principals::PrincipalArgs;
 pub use register::{RegisterArgs, Request};
 pub use render::{RenderArgs, RenderRequest};
 

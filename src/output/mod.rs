@@ -7,6 +7,7 @@ mod error;
 mod halves;
 mod lines;
 mod plan;
+mod principals;
 mod register;
 mod render;
 

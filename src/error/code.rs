@@ -199,6 +199,33 @@ codes! {
     /// An object of another owner is in the way.
     FOREIGN_OBJECT = "0503";
 
+    /// What was given as a principal is no ARN of a user or a role.
+    INVALID_PRINCIPAL = "0601";
+    /// A principal was copied from an example and not filled in.
+    PLACEHOLDER_PRINCIPAL = "0602";
+    /// The principal is the root user of an account.
+    ROOT_PRINCIPAL = "0603";
+    /// The principal is a federated user.
+    FEDERATED_PRINCIPAL = "0604";
+    /// The principal stands for several.
+    WILDCARD_PRINCIPAL = "0605";
+    /// The principal is in another partition.
+    PRINCIPAL_PARTITION = "0606";
+    /// The principal is of another account (a warning).
+    FOREIGN_ACCOUNT = "0607";
+    /// An ARN is not that of a principal that can sign in.
+    NO_PRINCIPAL = "0608";
+    /// A message of an error names no principal.
+    NO_PRINCIPAL_IN_MESSAGE = "0609";
+    /// A permission set has no role in the account.
+    NO_PERMISSION_SET = "0610";
+    /// A permission set has several roles in the account.
+    SEVERAL_PERMISSION_SETS = "0611";
+    /// A message of an error names several principals.
+    SEVERAL_PRINCIPALS_IN_MESSAGE = "0612";
+    /// `self` was granted to where nobody sits (a warning).
+    UNATTENDED_SELF = "0613";
+
     /// eksconnect itself is at fault.
     INTERNAL = "0901";
 }

@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use http::{HeaderName, HeaderValue, Method, Request as HttpRequest, header};
 use http_body_util::BodyExt;
 use k8s_openapi::api::rbac::v1;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 use kube::client::Body;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
@@ -17,7 +17,10 @@ use super::client::Connected;
 use super::port::{KubernetesCluster, malformed};
 use crate::manifest::SERVICE_ACCOUNT;
 use crate::ports::{Access, Acting, Asked, Failure, FailureKind, Reply, Side};
-use crate::rbac::{Binding, Meta, Request, Role, RoleRef, Rule, Snapshot, Subject, Target, Who};
+use crate::rbac::{
+    Binding, Expression, Meta, Operator, Request, Role, RoleRef, Rule, Selector, Snapshot, Subject, Target,
+    Who,
+};
 
 /// Roles or bindings a page.
 const A_PAGE: u32 = 500;
@@ -74,7 +77,13 @@ impl Connected {
             self.every::<v1::ClusterRoleBinding>("clusterrolebindings", group),
             self.every::<v1::RoleBinding>("rolebindings", group),
         )?;
-        let cluster_roles = cluster_roles.into_iter().map(|role| self::role(role.metadata, role.rules));
+        let cluster_roles = cluster_roles.into_iter().map(|role| {
+            let aggregation = role.aggregation_rule.and_then(|rule| rule.cluster_role_selectors);
+            Role {
+                aggregation: aggregation.into_iter().flatten().map(selector).collect(),
+                ..self::role(role.metadata, role.rules)
+            }
+        });
         let roles = roles.into_iter().map(|role| self::role(role.metadata, role.rules));
         let cluster_bindings = cluster_bindings
             .into_iter()
@@ -211,7 +220,24 @@ fn role(metadata: ObjectMeta, rules: Option<Vec<v1::PolicyRule>>) -> Role {
         resource_names: rule.resource_names.unwrap_or_default(),
         non_resource_urls: rule.non_resource_urls.unwrap_or_default(),
     };
-    Role { meta: meta(metadata), rules: rules.into_iter().flatten().map(rule).collect() }
+    Role { meta: meta(metadata), rules: rules.into_iter().flatten().map(rule).collect(), ..Role::default() }
+}
+
+fn selector(selector: LabelSelector) -> Selector {
+    let expression = |requirement: LabelSelectorRequirement| {
+        // The API server accepts no others.
+        let operator = match requirement.operator.as_str() {
+            "In" => Operator::In,
+            "NotIn" => Operator::NotIn,
+            "Exists" => Operator::Exists,
+            _ => Operator::DoesNotExist,
+        };
+        Expression { key: requirement.key, operator, values: requirement.values.unwrap_or_default() }
+    };
+    Selector {
+        labels: selector.match_labels.unwrap_or_default(),
+        expressions: selector.match_expressions.into_iter().flatten().map(expression).collect(),
+    }
 }
 
 fn binding(metadata: ObjectMeta, role: v1::RoleRef, subjects: Option<Vec<v1::Subject>>) -> Binding {

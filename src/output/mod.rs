@@ -10,6 +10,7 @@ mod iam_policy;
 mod inventory;
 mod lines;
 mod plan;
+mod principals;
 mod register;
 mod render;
 mod roles;

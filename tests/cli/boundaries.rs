@@ -23,6 +23,13 @@ const RULES: [(&str, &[&str]); 12] = [
 /// What is decided here can be tested without a network, a clock or a runtime.
 const PURE: &[&str] = &[
     "access/grants.rs",
+    "access/names.rs",
+    "access/principal.rs",
+    "access/principal/choice.rs",
+    "access/principal/message.rs",
+    "access/principal/read.rs",
+    "access/principal/unusable.rs",
+    "access/viewable.rs",
     "registration/activation.rs",
     "registration/desired.rs",
     "registration/handed.rs",

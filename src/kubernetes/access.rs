@@ -12,10 +12,10 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::api::{Content, refusal, transport};
+use super::api::{Content, operation, refusal, transport};
 use super::client::Connected;
-use super::port::{KubernetesCluster, malformed};
-use crate::manifest::SERVICE_ACCOUNT;
+use super::port::{KubernetesCluster, MANAGER, malformed};
+use crate::manifest::{ObjectRef, SERVICE_ACCOUNT};
 use crate::ports::{Access, Acting, Asked, Failure, FailureKind, Reply, Side};
 use crate::rbac::{
     Binding, Expression, Meta, Operator, Request, Role, RoleRef, Rule, Selector, Snapshot, Subject, Target,
@@ -54,6 +54,10 @@ impl Access for KubernetesCluster {
             let metrics = self.connected.call("get /metrics", Method::GET, "/metrics", None).await?;
             Ok(feature_of(&metrics.text()))
         })
+    }
+
+    fn amend<'a>(&'a self, object: &'a ObjectRef, seen: &'a str, change: &'a Value) -> Reply<'a, ()> {
+        Box::pin(self.connected.amend_object(object, seen, change))
     }
 }
 
@@ -163,6 +167,14 @@ impl Connected {
             (refusal(status, &bytes).1, Value::Null)
         };
         Ok(Asked { status: status.as_u16(), message, body })
+    }
+
+    async fn amend_object(&self, object: &ObjectRef, seen: &str, change: &Value) -> Result<(), Failure> {
+        let mut change = change.clone();
+        change["metadata"]["resourceVersion"] = json!(seen);
+        let path = format!("{}?fieldManager={MANAGER}", object.path());
+        let content = Some(Content::merge_patch(&change));
+        self.call(&operation("patch", object), Method::PATCH, &path, content).await.map(drop)
     }
 
     async fn may_other(&self, who: &Who, request: &Request) -> Result<bool, Failure> {

@@ -17,6 +17,7 @@ mod credentials;
 mod documents;
 mod failures;
 mod generated;
+mod grants;
 mod habits;
 mod halves;
 mod iam_policy;

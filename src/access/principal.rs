@@ -1,6 +1,18 @@
 //! IAM principals, in the form in which the connector impersonates them.
 
+mod choice;
+mod message;
+mod read;
+mod resolve;
+mod unusable;
+
 use std::fmt;
+
+pub use choice::Choice;
+pub use message::read_message;
+pub use read::{Given, read};
+pub use resolve::{Resolution, Resolved, Sources, Warning, check_account, resolve};
+pub use unusable::Unusable;
 
 /// What kind of principal an ARN names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,11 +4,14 @@ mod command;
 mod completions;
 mod explain;
 mod global;
+mod grant_view;
 mod halves;
 mod iam_policy;
 mod list;
+mod principals;
 mod register;
 mod render;
+mod revoke_view;
 mod role;
 mod roles;
 mod status;
@@ -22,10 +25,13 @@ pub use command::{command, parse};
 pub use completions::{CompletionsArgs, Live, ManArgs, Shell, answer, page, pages, script};
 pub use explain::ExplainArgs;
 pub use global::{ColorChoice, Format, GlobalArgs};
+pub use grant_view::GrantViewArgs;
 pub use iam_policy::{IamPolicyArgs, Language, PolicyRequest};
 pub use list::ListArgs;
+pub use principals::PrincipalArgs;
 pub use register::{RegisterArgs, Request};
 pub use render::{RenderArgs, RenderRequest};
+pub use revoke_view::RevokeViewArgs;
 pub use roles::{RolesArgs, RolesCommand, RolesCreateArgs, RolesShowArgs};
 pub use status::{StatusArgs, WaitFor};
 pub use whoami::WhoamiArgs;
@@ -47,6 +53,10 @@ pub struct Cli {
 pub enum Command {
     /// Register the cluster of a kubeconfig context with Amazon EKS and wait until it is ACTIVE
     Register(Box<RegisterArgs>),
+    /// Let IAM users and roles view the cluster in the console, and have the API server prove it
+    GrantView(Box<GrantViewArgs>),
+    /// Let IAM users and roles view the cluster no more, whoever let them
+    RevokeView(Box<RevokeViewArgs>),
     /// Show both halves of one registration, and what they come to
     Status(StatusArgs),
     /// List the connected clusters of the account, and which contexts of the kubeconfig they are

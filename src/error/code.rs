@@ -199,6 +199,57 @@ codes! {
     /// An object of another owner is in the way.
     FOREIGN_OBJECT = "0503";
 
+    /// What was given as a principal is no ARN of a user or a role.
+    INVALID_PRINCIPAL = "0601";
+    /// A principal was copied from an example and not filled in.
+    PLACEHOLDER_PRINCIPAL = "0602";
+    /// The principal is the root user of an account.
+    ROOT_PRINCIPAL = "0603";
+    /// The principal is a federated user.
+    FEDERATED_PRINCIPAL = "0604";
+    /// The principal stands for several.
+    WILDCARD_PRINCIPAL = "0605";
+    /// The principal is in another partition.
+    PRINCIPAL_PARTITION = "0606";
+    /// The principal is of another account (a warning).
+    FOREIGN_ACCOUNT = "0607";
+    /// An ARN is not that of a principal that can sign in.
+    NO_PRINCIPAL = "0608";
+    /// A message of an error names no principal.
+    NO_PRINCIPAL_IN_MESSAGE = "0609";
+    /// A permission set has no role in the account.
+    NO_PERMISSION_SET = "0610";
+    /// A permission set has several roles in the account.
+    SEVERAL_PERMISSION_SETS = "0611";
+    /// A message of an error names several principals.
+    SEVERAL_PRINCIPALS_IN_MESSAGE = "0612";
+    /// `self` was granted to where nobody sits (a warning).
+    UNATTENDED_SELF = "0613";
+    /// There is no connector to view through.
+    NO_CONNECTOR = "0620";
+    /// IAM does not know the principal.
+    NO_SUCH_PRINCIPAL = "0621";
+    /// The role to be given does not exist, or shows nothing.
+    NO_SUCH_ROLE = "0622";
+    /// The role to be given gives more than reading.
+    BEYOND_VIEW = "0623";
+    /// The API server does not constrain impersonation.
+    NOT_CONSTRAINED = "0624";
+    /// A grant is in place and does not count.
+    GRANT_NOT_SEEN = "0625";
+    /// A grant counts and the connector is not held to it.
+    NOT_HELD = "0626";
+    /// A principal can still be asked for after it was revoked.
+    STILL_ALLOWED = "0627";
+    /// The connector may be anyone by a role that is not ours to change.
+    ANYONE = "0628";
+    /// The policy of a viewer cannot be changed.
+    POLICY_UNKNOWN = "0629";
+    /// IAM does not allow what was attached.
+    IAM_NOT_ALLOWED = "0630";
+    /// A namespace that is to be viewed does not exist.
+    NO_SUCH_NAMESPACE = "0631";
+
     /// eksconnect itself is at fault.
     INTERNAL = "0901";
 }

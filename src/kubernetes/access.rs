@@ -6,18 +6,21 @@ use futures::future::try_join_all;
 use http::{HeaderName, HeaderValue, Method, Request as HttpRequest, header};
 use http_body_util::BodyExt;
 use k8s_openapi::api::rbac::v1;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
 use kube::client::Body;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::api::{Content, refusal, transport};
+use super::api::{Content, operation, refusal, transport};
 use super::client::Connected;
-use super::port::{KubernetesCluster, malformed};
-use crate::manifest::SERVICE_ACCOUNT;
+use super::port::{KubernetesCluster, MANAGER, malformed};
+use crate::manifest::{ObjectRef, SERVICE_ACCOUNT};
 use crate::ports::{Access, Acting, Asked, Failure, FailureKind, Reply, Side};
-use crate::rbac::{Binding, Meta, Request, Role, RoleRef, Rule, Snapshot, Subject, Target, Who};
+use crate::rbac::{
+    Binding, Expression, Meta, Operator, Request, Role, RoleRef, Rule, Selector, Snapshot, Subject, Target,
+    Who,
+};
 
 /// Roles or bindings a page.
 const A_PAGE: u32 = 500;
@@ -52,6 +55,10 @@ impl Access for KubernetesCluster {
             Ok(feature_of(&metrics.text()))
         })
     }
+
+    fn amend<'a>(&'a self, object: &'a ObjectRef, seen: &'a str, change: &'a Value) -> Reply<'a, ()> {
+        Box::pin(self.connected.amend_object(object, seen, change))
+    }
 }
 
 /// The connector of one namespace, with a token of its service account.
@@ -74,7 +81,13 @@ impl Connected {
             self.every::<v1::ClusterRoleBinding>("clusterrolebindings", group),
             self.every::<v1::RoleBinding>("rolebindings", group),
         )?;
-        let cluster_roles = cluster_roles.into_iter().map(|role| self::role(role.metadata, role.rules));
+        let cluster_roles = cluster_roles.into_iter().map(|role| {
+            let aggregation = role.aggregation_rule.and_then(|rule| rule.cluster_role_selectors);
+            Role {
+                aggregation: aggregation.into_iter().flatten().map(selector).collect(),
+                ..self::role(role.metadata, role.rules)
+            }
+        });
         let roles = roles.into_iter().map(|role| self::role(role.metadata, role.rules));
         let cluster_bindings = cluster_bindings
             .into_iter()
@@ -156,6 +169,14 @@ impl Connected {
         Ok(Asked { status: status.as_u16(), message, body })
     }
 
+    async fn amend_object(&self, object: &ObjectRef, seen: &str, change: &Value) -> Result<(), Failure> {
+        let mut change = change.clone();
+        change["metadata"]["resourceVersion"] = json!(seen);
+        let path = format!("{}?fieldManager={MANAGER}", object.path());
+        let content = Some(Content::merge_patch(&change));
+        self.call(&operation("patch", object), Method::PATCH, &path, content).await.map(drop)
+    }
+
     async fn may_other(&self, who: &Who, request: &Request) -> Result<bool, Failure> {
         let mut spec = json!({ "user": who.name, "groups": who.groups });
         match &request.target {
@@ -211,7 +232,24 @@ fn role(metadata: ObjectMeta, rules: Option<Vec<v1::PolicyRule>>) -> Role {
         resource_names: rule.resource_names.unwrap_or_default(),
         non_resource_urls: rule.non_resource_urls.unwrap_or_default(),
     };
-    Role { meta: meta(metadata), rules: rules.into_iter().flatten().map(rule).collect() }
+    Role { meta: meta(metadata), rules: rules.into_iter().flatten().map(rule).collect(), ..Role::default() }
+}
+
+fn selector(selector: LabelSelector) -> Selector {
+    let expression = |requirement: LabelSelectorRequirement| {
+        // The API server accepts no others.
+        let operator = match requirement.operator.as_str() {
+            "In" => Operator::In,
+            "NotIn" => Operator::NotIn,
+            "Exists" => Operator::Exists,
+            _ => Operator::DoesNotExist,
+        };
+        Expression { key: requirement.key, operator, values: requirement.values.unwrap_or_default() }
+    };
+    Selector {
+        labels: selector.match_labels.unwrap_or_default(),
+        expressions: selector.match_expressions.into_iter().flatten().map(expression).collect(),
+    }
 }
 
 fn binding(metadata: ObjectMeta, role: v1::RoleRef, subjects: Option<Vec<v1::Subject>>) -> Binding {

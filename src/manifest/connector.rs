@@ -277,7 +277,7 @@ pub(super) fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Set
     clippy::expect_used,
     reason = "the templates are part of the binary, and a test renders every one of them"
 )]
-pub(super) fn template<T: DeserializeOwned>(yaml: &'static str) -> T {
+pub(crate) fn template<T: DeserializeOwned>(yaml: &'static str) -> T {
     static READ: Mutex<BTreeMap<&'static str, Value>> = Mutex::new(BTreeMap::new());
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
     let value = read
@@ -287,14 +287,18 @@ pub(super) fn template<T: DeserializeOwned>(yaml: &'static str) -> T {
     serde_json::from_value(value).expect("an embedded template is an object of its kind")
 }
 
+pub(super) fn object<T: Resource + Serialize>(kind: ObjectKind, settings: &Settings, typed: &T) -> Object {
+    object_in(kind, &settings.namespace, typed)
+}
+
 #[expect(
     clippy::expect_used,
     reason = "Kubernetes' types serialise to JSON, and a test renders every object"
 )]
-pub(super) fn object<T: Resource + Serialize>(kind: ObjectKind, settings: &Settings, typed: &T) -> Object {
+pub(crate) fn object_in<T: Resource + Serialize>(kind: ObjectKind, namespace: &str, typed: &T) -> Object {
     let mut body = serde_json::to_value(typed).expect("a Kubernetes object serialises");
     let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let reference = ObjectRef::new(kind, &settings.namespace, &name);
+    let reference = ObjectRef::new(kind, namespace, &name);
     if let Some(namespace) = &reference.namespace {
         body["metadata"]["namespace"] = Value::String(namespace.clone());
     }

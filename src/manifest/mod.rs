@@ -22,6 +22,7 @@ pub use connector::{
     STATEFUL_SET, SecretNames, Settings, TOKEN_SECRET, activation_secret, agent_selector, base_objects,
     namespace, optional_objects, pull_secret, spent_activation_secret, spent_mark, state_secret,
 };
+pub(crate) use connector::{object_in, template};
 pub use difference::{FieldChange, difference};
 pub use image::{Images, check_reference, check_registry};
 pub use inherited::{FixedFields, Inherited, STATE_PREFIX};

@@ -111,6 +111,16 @@ impl Console {
         }
     }
 
+    /// Whether somebody sits at a terminal, to be asked and to be told.
+    pub fn is_attended(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Whether only the result and errors are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Asks for agreement on the terminal, unless `--yes` has given it.
     ///
     /// # Errors
@@ -119,7 +129,7 @@ impl Console {
         if self.agreed {
             return Ok(());
         }
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !self.is_attended() {
             return Err(Error::refused(
                 Code::NOT_AGREED,
                 "this needs to be agreed to, and there is nobody to ask",

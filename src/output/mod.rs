@@ -1,5 +1,7 @@
 //! The only place that prints: results on standard output, everything else on standard error.
 
+mod access;
+mod access_document;
 mod account;
 mod console;
 mod document;
@@ -10,6 +12,7 @@ mod iam_policy;
 mod inventory;
 mod lines;
 mod plan;
+mod principals;
 mod register;
 mod render;
 mod roles;
@@ -17,6 +20,7 @@ mod status;
 mod table;
 mod times;
 
+pub use access::AccessView;
 pub use console::Console;
 pub use generated::{completions, manual, manuals};
 pub use halves::HalfView;

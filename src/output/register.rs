@@ -27,7 +27,7 @@ pub trait Interruptible {
 /// Shows a run of `register`.
 pub struct RegisterView {
     pub(super) console: Console,
-    pub(super) lines: Lines,
+    pub(super) lines: Lines<Topic>,
     pub(super) name: String,
     provider_asked_for: bool,
     wait: Option<std::time::Duration>,

@@ -19,11 +19,15 @@ pub enum Command {
     RolesCreate,
     /// `roles delete`.
     RolesDelete,
+    /// `grant-view`.
+    GrantView,
+    /// `revoke-view`.
+    RevokeView,
 }
 
 impl Command {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Register,
         Self::Status,
         Self::List,
@@ -31,6 +35,8 @@ impl Command {
         Self::RolesShow,
         Self::RolesCreate,
         Self::RolesDelete,
+        Self::GrantView,
+        Self::RevokeView,
     ];
 
     /// As it is written on the command line, in one word.
@@ -43,6 +49,8 @@ impl Command {
             Self::RolesShow => "roles-show",
             Self::RolesCreate => "roles-create",
             Self::RolesDelete => "roles-delete",
+            Self::GrantView => "grant-view",
+            Self::RevokeView => "revoke-view",
         }
     }
 }
@@ -344,4 +352,81 @@ pub const TABLE: &[Action] = &[
             required(Command::RolesCreate, "the role, once an account"),
         ],
     },
+    on(
+        "iam:GetRole",
+        Resource::Principals,
+        &[
+            aid(Command::GrantView, "whether the principal exists"),
+            sometimes(Command::RevokeView, "--detach-iam-policy: whether the principal exists"),
+        ],
+    ),
+    on(
+        "iam:GetRolePolicy",
+        Resource::Principals,
+        &[
+            aid(
+                Command::GrantView,
+                "which clusters its policy names; with --attach-iam-policy it is required",
+            ),
+            sometimes(Command::RevokeView, "--detach-iam-policy: which clusters its policy names"),
+        ],
+    ),
+    on(
+        "iam:GetUser",
+        Resource::Principals,
+        &[
+            aid(Command::GrantView, "whether the principal exists"),
+            sometimes(Command::RevokeView, "--detach-iam-policy: whether the principal exists"),
+        ],
+    ),
+    on(
+        "iam:GetUserPolicy",
+        Resource::Principals,
+        &[
+            aid(
+                Command::GrantView,
+                "which clusters its policy names; with --attach-iam-policy it is required",
+            ),
+            sometimes(Command::RevokeView, "--detach-iam-policy: which clusters its policy names"),
+        ],
+    ),
+    on(
+        "iam:SimulatePrincipalPolicy",
+        Resource::Principals,
+        &[aid(Command::GrantView, "whether IAM lets the principal view")],
+    ),
+    on(
+        "iam:ListRoles",
+        Resource::Account,
+        &[
+            sometimes(Command::GrantView, "--permission-set: the role of that permission set"),
+            sometimes(Command::RevokeView, "--permission-set: the role of that permission set"),
+        ],
+    ),
+    on(
+        "iam:PutRolePolicy",
+        Resource::Principals,
+        &[
+            sometimes(Command::GrantView, "--attach-iam-policy"),
+            sometimes(Command::RevokeView, "--detach-iam-policy, where the policy names other clusters too"),
+        ],
+    ),
+    on(
+        "iam:PutUserPolicy",
+        Resource::Principals,
+        &[
+            sometimes(Command::GrantView, "--attach-iam-policy"),
+            sometimes(Command::RevokeView, "--detach-iam-policy, where the policy names other clusters too"),
+        ],
+    ),
+    on(
+        "iam:DeleteRolePolicy",
+        Resource::Principals,
+        &[sometimes(Command::RevokeView, "--detach-iam-policy")],
+    ),
+    on(
+        "iam:DeleteUserPolicy",
+        Resource::Principals,
+        &[sometimes(Command::RevokeView, "--detach-iam-policy")],
+    ),
 ];

@@ -25,7 +25,7 @@ fn meta(namespace: Option<&str>, name: &str) -> Meta {
 }
 
 fn role(namespace: Option<&str>, name: &str, rules: Vec<Rule>) -> Role {
-    Role { meta: meta(namespace, name), rules }
+    Role { meta: meta(namespace, name), rules, ..Role::default() }
 }
 
 fn binding(namespace: Option<&str>, name: &str, role: RoleRef, subjects: Vec<Subject>) -> Binding {

@@ -34,9 +34,9 @@ fn world(rules: Vec<Rule>, local: Vec<Rule>) -> Snapshot {
     let admin = vec![rule(&["*"], "*", &["*"], &[])];
     Snapshot {
         roles: vec![
-            Role { meta: meta(None, "connector"), rules },
-            Role { meta: meta(None, "local"), rules: local },
-            Role { meta: meta(None, "admin"), rules: admin },
+            Role { meta: meta(None, "connector"), rules, ..Role::default() },
+            Role { meta: meta(None, "local"), rules: local, ..Role::default() },
+            Role { meta: meta(None, "admin"), rules: admin, ..Role::default() },
         ],
         bindings: vec![
             bind(None, "connector", agent.clone()),

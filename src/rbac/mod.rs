@@ -6,6 +6,7 @@
 //! the same questions. What stands beside RBAC in the chain of authorizers (webhooks, the one for nodes) it cannot
 //! know, but for the group `system:masters`, which may do everything.
 
+mod aggregation;
 mod evaluator;
 mod impersonation;
 mod model;
@@ -14,7 +15,7 @@ mod who;
 
 pub use evaluator::{Chain, Evaluator, Permit};
 pub use impersonation::{Impersonated, Mode, Through};
-pub use model::{Binding, Meta, Role, RoleRef, Rule, Snapshot, Subject};
+pub use model::{Binding, Expression, Meta, Operator, Role, RoleRef, Rule, Selector, Snapshot, Subject};
 pub use request::{Request, Target};
 pub use who::Who;
 

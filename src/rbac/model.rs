@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// All roles and bindings of a cluster at one moment.
 ///
 /// The rules of a ClusterRole that is put together from others (`aggregationRule`) are those that the controller
-/// wrote into it: the API server looks at nothing else either.
+/// wrote into it: the API server looks at nothing else either. Where no controller has worked, as in objects that were
+/// rendered, [`Snapshot::aggregated`] does its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Roles and ClusterRoles.
@@ -41,6 +42,42 @@ pub struct Role {
     pub meta: Meta,
     /// What it allows.
     pub rules: Vec<Rule>,
+    /// From which ClusterRoles it is put together; of none if it has rules of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aggregation: Vec<Selector>,
+}
+
+/// ClusterRoles by their labels (`LabelSelector`). An empty one means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selector {
+    /// Labels that they must have.
+    pub labels: BTreeMap<String, String>,
+    /// What else must be true of their labels.
+    pub expressions: Vec<Expression>,
+}
+
+/// Something that must be true of a label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expression {
+    /// Its key.
+    pub key: String,
+    /// What must be true.
+    pub operator: Operator,
+    /// For which values.
+    pub values: Vec<String>,
+}
+
+/// What can be said of a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operator {
+    /// It has one of the values.
+    In,
+    /// It has none of them, or is not there.
+    NotIn,
+    /// It is there.
+    Exists,
+    /// It is not there.
+    DoesNotExist,
 }
 
 /// A rule. It allows what matches every one of its lists; those for resources and those for paths exclude each other.

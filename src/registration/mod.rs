@@ -25,4 +25,4 @@ pub mod step;
 pub mod takeover;
 mod undo;
 mod wait;
-mod worker;
+pub(crate) mod worker;

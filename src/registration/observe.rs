@@ -27,6 +27,7 @@ use crate::ports::{
 };
 
 mod objects;
+pub(crate) use objects::{Standing, object_state};
 pub(super) use objects::{object_states, obsolete, superfluous};
 
 /// Everything that registering talks to.
@@ -220,7 +221,7 @@ pub(crate) async fn failing<T>(
 }
 
 /// A read that only helps: refused, it is left out and that is said. Any other failure is one.
-pub(super) fn aid<T>(
+pub(crate) fn aid<T>(
     answer: Result<T, Failure>,
     attempting: &str,
     unverified: &mut Vec<String>,
@@ -260,7 +261,7 @@ pub(super) async fn api_server(ports: &Ports, request: &RegisterRequest) -> Resu
     failing("read the API server's service address", ports.cluster.api_server()).await
 }
 
-pub(super) fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
+pub(crate) fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
     if version.minor < OLDEST_MINOR {
         return Err(Error::refused(
             Code::CLUSTER_TOO_OLD,

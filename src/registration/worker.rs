@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 pub(super) use discarding::discard;
+pub(crate) use made::may_have_had_effect;
 pub(super) use registering::{Calling, Doubts};
 pub(super) use roles::RoleWork;
 
@@ -308,7 +309,7 @@ impl RegisterWorker {
 }
 
 /// The command that deletes an object by hand.
-pub(super) fn kubectl_delete(object: &ObjectRef) -> String {
+pub(crate) fn kubectl_delete(object: &ObjectRef) -> String {
     let resource = object.kind.name().to_lowercase();
     match &object.namespace {
         Some(namespace) => format!("kubectl delete {resource} -n {namespace} {}", object.name),
@@ -317,7 +318,7 @@ pub(super) fn kubectl_delete(object: &ObjectRef) -> String {
 }
 
 /// A conflict means that the plan saw another world.
-pub(super) fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
+pub(crate) fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
     if failure.kind == FailureKind::Conflict {
         return StepFailure::Stale(format!("{}: {}", failure.operation, failure.message));
     }

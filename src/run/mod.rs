@@ -1,9 +1,12 @@
 //! One run of the binary: arguments in, exit code out. The one place where adapters are wired.
 
+mod access;
 mod complete;
+mod grant_view;
 mod inventory;
 mod register;
 mod render;
+mod revoke_view;
 mod roles;
 
 use std::ffi::OsString;
@@ -45,6 +48,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             console.page(code);
             ExitCode::SUCCESS
         }),
+        Command::GrantView(args) => in_runtime(&console, grant_view::grant_view(&console, &cli.global, args)),
+        Command::RevokeView(args) => {
+            in_runtime(&console, revoke_view::revoke_view(&console, &cli.global, args))
+        }
         Command::IamPolicy(args) => args.request(cli.global.region.as_deref()).map(|request| {
             output::policy(&console, &request, args.language);
             ExitCode::SUCCESS

@@ -106,6 +106,29 @@ async fn results_plans_and_errors_fit_their_schemas() {
 }
 
 #[tokio::test]
+async fn what_becomes_of_grants_fits_its_schemas() {
+    let granted = Schema::new(include_str!("../../docs/schemas/grant-view-result.json"));
+    let grant_plan = Schema::new(include_str!("../../docs/schemas/grant-view-plan.json"));
+    let revoked = Schema::new(include_str!("../../docs/schemas/revoke-view-result.json"));
+    let revoke_plan = Schema::new(include_str!("../../docs/schemas/revoke-view-plan.json"));
+    let error = Schema::new(include_str!("../../docs/schemas/error.json"));
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let viewer = format!("arn:aws:iam::{}:role/AmazonEKSConnectorAgentRole", scene.lease.account().id);
+    let grant = ["grant-view", "-o", "json", "--principal", &viewer];
+    let with = |more: &[&'static str]| [&grant[..], more].concat();
+    grant_plan.fits(&scene.run(&with(&["--dry-run"])).await.expect(0).json());
+    granted.fits(&scene.run(&with(&["--attach-iam-policy"])).await.expect(0).json());
+    granted.fits(&scene.run(&with(&["--namespace-scope", "default"])).await.expect(0).json());
+    grant_plan.fits(&scene.run(&with(&["--dry-run", "--diff"])).await.expect(0).json());
+    error.fits(&scene.run(&with(&["--cluster-role", "nowhere"])).await.expect(3).json());
+    let revoke = ["revoke-view", "-o", "json", "--principal", &viewer];
+    revoke_plan.fits(&scene.run(&[&revoke[..], &["--dry-run"]].concat()).await.expect(0).json());
+    revoked.fits(&scene.run(&revoke).await.expect(0).json());
+    revoked.fits(&scene.run(&revoke).await.expect(0).json());
+}
+
+#[tokio::test]
 async fn what_is_read_fits_its_schemas() {
     let scene = Scene::new().await;
     scene.register(&[]).await.expect(0);

@@ -29,6 +29,8 @@ struct Habit {
     schema: &'static str,
     /// What it does to the world.
     effect: Effect,
+    /// What is run before, so that there is something to change.
+    before: &'static [&'static [&'static str]],
     /// What makes it ask before it changes something.
     asks: Option<&'static [&'static str]>,
 }
@@ -38,11 +40,11 @@ const fn offline(
     more: &'static [&'static str],
     schema: &'static str,
 ) -> Habit {
-    Habit { words, more, schema, effect: Effect::Offline, asks: None }
+    Habit { words, more, schema, effect: Effect::Offline, before: &[], asks: None }
 }
 
 const fn reads(words: &'static [&'static str], more: &'static [&'static str], schema: &'static str) -> Habit {
-    Habit { words, more, schema, effect: Effect::Reads, asks: None }
+    Habit { words, more, schema, effect: Effect::Reads, before: &[], asks: None }
 }
 
 const fn changes(
@@ -51,10 +53,22 @@ const fn changes(
     (schema, dry_run): (&'static str, &'static str),
     asks: Option<&'static [&'static str]>,
 ) -> Habit {
-    Habit { words, more, schema, effect: Effect::Changes { dry_run }, asks }
+    Habit { words, more, schema, effect: Effect::Changes { dry_run }, before: &[], asks }
 }
 
 const NAME: &[&str] = &["--name", "onprem1"];
+
+const SELF: &[&str] = &["--principal", "self"];
+
+const GRANT: Habit = Habit {
+    before: &[&["register", "--name", "onprem1"]],
+    ..changes(&["grant-view"], SELF, ("grant-view-result", "grant-view-plan"), None)
+};
+
+const REVOKE: Habit = Habit {
+    before: &[&["register", "--name", "onprem1"], &["grant-view", "--principal", "self"]],
+    ..changes(&["revoke-view"], SELF, ("revoke-view-result", "revoke-view-plan"), None)
+};
 
 /// Every command. Those that take the registration away come last.
 const HABITS: &[Habit] = &[
@@ -64,6 +78,8 @@ const HABITS: &[Habit] = &[
         ("register-result", "register-plan"),
         Some(&["--name", "onprem1", "--renew"]),
     ),
+    GRANT,
+    REVOKE,
     reads(&["status"], &[], "registration-status"),
     reads(&["list"], &[], "registration-list"),
     reads(&["whoami"], &[], "whoami"),
@@ -184,6 +200,8 @@ async fn every_result_is_one_document_that_fits_its_schema_and_reads_change_noth
     scene.register(&[]).await.expect(0);
     for habit in HABITS {
         let schema = schema(habit.schema);
+        // So that everything is as the command would make it.
+        run(&scene, habit, &["--yes"]).await.expect(0);
         let before = (world(&scene).await, scene.last_call().await);
         let json = run(&scene, habit, &["-o", "json"]).await.expect(0);
         let document = json.json();
@@ -216,8 +234,14 @@ async fn every_result_is_one_document_that_fits_its_schema_and_reads_change_noth
 #[tokio::test]
 async fn a_dry_run_shows_what_would_change_and_changes_nothing() {
     let scene = Scene::new().await;
-    for habit in HABITS {
+    // First those that begin with nothing.
+    let mut habits: Vec<&Habit> = HABITS.iter().collect();
+    habits.sort_by_key(|habit| habit.before.len());
+    for habit in habits {
         let Effect::Changes { dry_run } = habit.effect else { continue };
+        for arguments in habit.before {
+            scene.run(arguments).await.expect(0);
+        }
         let before = world(&scene).await;
         let plan = run(&scene, habit, &["--dry-run", "-o", "json"]).await.expect(0).json();
         schema(dry_run).fits(&plan);

@@ -112,6 +112,17 @@ async fn shells_complete_commands_options_and_what_there_is() {
     let current = kubeconfig.lines().find_map(|line| line.strip_prefix("current-context: ")).unwrap();
     let contexts = completed(&scene, &["eksconnect", "register", "--context", ""]).await;
     assert_eq!(contexts, [current.trim_matches('"')]);
+    // Those who can look in are whom a view can be taken from.
+    let viewer = crate::grants::role(&scene, "Viewer").await;
+    let taken = ["eksconnect", "revoke-view", "--principal", ""];
+    assert_eq!(completed(&scene, &taken).await, Vec::<String>::new());
+    scene.register(&[]).await.expect(0);
+    scene.run(&["grant-view", "--principal", &viewer]).await.expect(0);
+    assert_eq!(completed(&scene, &taken).await, [viewer]);
+    assert_eq!(
+        completed(&scene, &["eksconnect", "grant-view", "--principal", ""]).await,
+        Vec::<String>::new()
+    );
     // Whoever presses a key wants no error, and no waiting.
     scene.set("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     assert_eq!(completed(&scene, &["eksconnect", "status", "--name", ""]).await, Vec::<String>::new());

@@ -43,7 +43,7 @@ const NOT_VIEWED: [(&str, &str); 6] = [
 const NOT_IMPERSONATED: &str = "cannot impersonate";
 
 /// A role of the scene's account that IAM allows nothing; its ARN.
-async fn role(scene: &Scene, name: &str) -> String {
+pub(crate) async fn role(scene: &Scene, name: &str) -> String {
     let account = scene.lease.account().id.clone();
     let nothing = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*" },

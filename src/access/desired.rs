@@ -60,7 +60,8 @@ pub fn refuse_no_connector(looked: &Looked) -> Result<(), Error> {
     let elsewhere = looked.elsewhere.join(", ");
     Err(Error::refused(Code::NO_CONNECTOR, format!("namespace {namespace} has no connector to view through"))
         .fix(if elsewhere.is_empty() {
-            "register the cluster first: eksconnect register --name NAME".to_owned()
+            "register the cluster first: eksconnect register --name NAME --grant-view ARN does both"
+                .to_owned()
         } else {
             format!("name the namespace that has one ({elsewhere}) with --namespace")
         }))

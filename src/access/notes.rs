@@ -231,7 +231,7 @@ fn iam(principal: &Principal, observed: &Observed, attached: bool) -> Option<Str
             Some(if denied {
                 format!("IAM denies {who} {names}: a policy says so, which has to go before it can view.")
             } else {
-                format!("IAM does not allow {who} {names}: --attach-iam-policy adds that.")
+                format!("IAM does not allow {who} {names}: grant-view --attach-iam-policy adds that.")
             })
         }
     }

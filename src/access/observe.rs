@@ -174,10 +174,11 @@ async fn look(ports: &AccessPorts, what: &Wanted<'_>) -> Result<(Looked, Option<
     };
     let connector = async {
         let acting = ports.access.act_as_connector(namespace).await;
-        let probe = match &acting {
-            Ok(acting) if what.constrains => acting.ask(NOBODY, "/api/v1/namespaces?limit=1").await.ok(),
-            Ok(_) | Err(_) => None,
-        };
+        // Nobody waits for the answer where the metrics tell; the connection will be wanted in any case.
+        let probe = acting.as_ref().ok().filter(|_| what.constrains).map(|acting| {
+            let acting = Arc::clone(acting);
+            tokio::spawn(async move { acting.ask(NOBODY, "/api/v1/namespaces?limit=1").await.ok() })
+        });
         Ok::<_, Error>((acting, probe))
     };
     let (caller, uid, (version, known), live_namespace, live_set, rules, (acting, probe), principals, absent) =
@@ -193,6 +194,10 @@ async fn look(ports: &AccessPorts, what: &Wanted<'_>) -> Result<(Looked, Option<
             absent_namespaces(cluster, what.places),
         )?;
     refuse_old(&version)?;
+    let probe = match probe.filter(|_| known.is_none()) {
+        Some(probe) => probe.await.ok().flatten(),
+        None => None,
+    };
     let mut unverified = Vec::new();
     let acting = acting_or_none(acting, &mut unverified)?;
     let elsewhere = if live_set.is_some() { Vec::new() } else { elsewhere(cluster).await };

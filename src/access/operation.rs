@@ -176,39 +176,9 @@ impl Access<'_> {
     /// What a run that ended badly leaves, with the command that removes it.
     fn remains(&self) -> Vec<Remains> {
         match self.request {
-            AccessRequest::Grant(request) => self.left_of_grants(request),
+            AccessRequest::Grant(request) => left_of_grants(request, &self.done, &self.in_doubt),
             AccessRequest::Revoke(request) => self.left_of_revoking(request),
         }
-    }
-
-    fn left_of_grants(&self, request: &GrantRequest) -> Vec<Remains> {
-        let mut remains = Vec::new();
-        for principal in &request.principals {
-            let is_theirs = |step: &Step| step.gives_to() == Some(principal.arn());
-            let what = if self.done.iter().any(|(step, _)| is_theirs(step)) {
-                format!("the grant to {}, or a part of it", principal.short())
-            } else if self.in_doubt.iter().any(is_theirs) {
-                format!("a part of the grant to {}, which may have been made", principal.short())
-            } else {
-                continue;
-            };
-            let remove_with =
-                revoke(principal.arn(), &request.namespace, request.attach_policy, request.name.as_deref());
-            remains.push(Remains { what, remove_with });
-        }
-        let made = self.done.iter().filter(|(_, done)| done.outcome == CREATED).map(|(step, _)| (step, true));
-        for (step, certain) in made.chain(self.in_doubt.iter().map(|step| (step, false))) {
-            if step.gives_to().is_none()
-                && let Step::Apply(object) = step
-            {
-                let doubt = if certain { "" } else { " (it may have been made)" };
-                remains.push(Remains {
-                    what: format!("{}, which gives nobody anything by itself{doubt}", object.reference),
-                    remove_with: kubectl_delete(&object.reference),
-                });
-            }
-        }
-        remains
     }
 
     fn left_of_revoking(&self, request: &RevokeRequest) -> Vec<Remains> {
@@ -228,8 +198,43 @@ impl Access<'_> {
     }
 }
 
+/// What a run leaves that made grants and ended badly, with the commands that remove it.
+pub(crate) fn left_of_grants(
+    request: &GrantRequest,
+    done: &[(Step, Done)],
+    in_doubt: &[Step],
+) -> Vec<Remains> {
+    let mut remains = Vec::new();
+    for principal in &request.principals {
+        let is_theirs = |step: &Step| step.gives_to() == Some(principal.arn());
+        let what = if done.iter().any(|(step, _)| is_theirs(step)) {
+            format!("the grant to {}, or a part of it", principal.short())
+        } else if in_doubt.iter().any(is_theirs) {
+            format!("a part of the grant to {}, which may have been made", principal.short())
+        } else {
+            continue;
+        };
+        let remove_with =
+            revoke(principal.arn(), &request.namespace, request.attach_policy, request.name.as_deref());
+        remains.push(Remains { what, remove_with });
+    }
+    let made = done.iter().filter(|(_, done)| done.outcome == CREATED).map(|(step, _)| (step, true));
+    for (step, certain) in made.chain(in_doubt.iter().map(|step| (step, false))) {
+        if step.gives_to().is_none()
+            && let Step::Apply(object) = step
+        {
+            let doubt = if certain { "" } else { " (it may have been made)" };
+            remains.push(Remains {
+                what: format!("{}, which gives nobody anything by itself{doubt}", object.reference),
+                remove_with: kubectl_delete(&object.reference),
+            });
+        }
+    }
+    remains
+}
+
 /// The command that takes a grant away.
-pub(crate) fn revoke(arn: &str, namespace: &str, detach: bool, name: Option<&str>) -> String {
+fn revoke(arn: &str, namespace: &str, detach: bool, name: Option<&str>) -> String {
     let mut command = format!("eksconnect revoke-view --principal {arn}");
     if namespace != DEFAULT_NAMESPACE {
         command.push_str(&format!(" --namespace {namespace}"));

@@ -13,9 +13,11 @@ use super::document::Place;
 use super::lines::{Lines, Titled};
 use super::register::Interruptible;
 use crate::access::check::{Proof, ProvenHeld, kinds};
+use crate::access::desired::Desired;
 use crate::access::grants::Form;
 use crate::access::objects::{GrantDesign, GrantRole, GrantScope};
 use crate::access::observe::AccessPreview;
+use crate::access::observed::Observed;
 use crate::access::operation::AccessDone;
 use crate::access::planner::PolicyByHand;
 use crate::access::principal::Principal;
@@ -119,9 +121,7 @@ impl AccessView {
             return self.console.document(&document::result(ended, &self.principals, &self.place()));
         }
         let mut text = match &ended.preview.desired {
-            Some(desired) => {
-                desired.grants.iter().flat_map(|design| granted(design, ended, &self.console)).collect()
-            }
+            Some(desired) => granted(desired, &ended.preview, &ended.proofs, &self.console),
             None => self.revoked(ended),
         };
         text.extend(by_hand(&ended.preview.plan.by_hand));
@@ -257,13 +257,27 @@ pub(super) fn scope(design: &GrantDesign) -> String {
     }
 }
 
-/// What became of one grant.
-fn granted(design: &GrantDesign, ended: &AccessDone, console: &Console) -> Vec<String> {
+/// What became of each grant.
+pub(super) fn granted(
+    desired: &Desired,
+    preview: &AccessPreview,
+    proofs: &[Proof],
+    console: &Console,
+) -> Vec<String> {
+    desired.grants.iter().flat_map(|design| of_grant(design, preview, proofs, console)).collect()
+}
+
+fn of_grant(
+    design: &GrantDesign,
+    preview: &AccessPreview,
+    proofs: &[Proof],
+    console: &Console,
+) -> Vec<String> {
     let who = design.principal.short();
     let (who, scope) = (format!("{BOLD}{who}{BOLD:#}"), scope(design));
-    let Some(proof) = ended.proofs.iter().find(|proof| proof.principal == design.principal) else {
+    let Some(proof) = proofs.iter().find(|proof| proof.principal == design.principal) else {
         let of_policy = |step: &Step| matches!(step, Step::AttachPolicy { principal, .. } if *principal == design.principal);
-        let attached = ended.preview.plan.plan.iter().any(|(_, planned)| of_policy(&planned.step));
+        let attached = preview.plan.plan.iter().any(|(_, planned)| of_policy(&planned.step));
         let mut lines = vec![if attached {
             format!("{who} has this grant in the cluster already, and its policy in IAM now.")
         } else {
@@ -298,7 +312,7 @@ fn proven(who: &str, scope: &str, proof: &Proof) -> String {
 }
 
 /// Policies that somebody else has to attach.
-fn by_hand(policies: &[PolicyByHand]) -> Vec<String> {
+pub(super) fn by_hand(policies: &[PolicyByHand]) -> Vec<String> {
     let mut lines = Vec::new();
     for policy in policies {
         let pretty = serde_json::from_str::<Value>(&policy.document)
@@ -316,36 +330,12 @@ fn by_hand(policies: &[PolicyByHand]) -> Vec<String> {
 /// What executing the plan would do.
 fn plan_text(preview: &AccessPreview, context: &str, who: &str, diff: bool) -> Vec<String> {
     let observed = &preview.observed;
-    let (mut account, mut cluster, mut verifies) = (Vec::new(), Vec::new(), false);
+    let (mut account, mut cluster) = (Vec::new(), Vec::new());
     for (_, planned) in preview.plan.plan.iter() {
-        match &planned.step {
-            Step::Apply(object) => {
-                let line = object.reference.to_string();
-                cluster.push(match observed.state_of(&object.reference) {
-                    ObjectState::Differs => changed(&line),
-                    ObjectState::Absent | ObjectState::Same => added(&line),
-                });
-                let changes = observed.changes.get(&object.reference).filter(|_| diff);
-                cluster.extend(changes.into_iter().flatten().flat_map(field_change));
-            }
-            Step::Remove { object, .. } | Step::Change(Removal::Delete { object, .. }) => {
-                cluster.push(removed(&object.to_string()));
-            }
-            Step::Change(Removal::Amend { object, what, .. }) => {
-                cluster.push(changed(&format!("{object}: {what}")));
-            }
-            Step::AttachPolicy { principal, exists, .. } => {
-                let line = format!("policy {VIEWER_POLICY_NAME}, inline, of {}", principal.short());
-                account.push(if *exists { changed(&line) } else { added(&line) });
-            }
-            Step::DetachPolicy { principal } => {
-                account
-                    .push(removed(&format!("policy {VIEWER_POLICY_NAME}, inline, of {}", principal.short())));
-            }
-            Step::AwaitAllowed { .. } => {}
-            Step::Verify(_) | Step::VerifyRevoked { .. } => verifies = true,
-        }
+        let part = if planned.step.topic() == Topic::Policy { &mut account } else { &mut cluster };
+        part.extend(step_lines(&planned.step, observed, diff));
     }
+    let verifies = preview.plan.plan.iter().any(|(_, planned)| planned.step.topic() == Topic::Verification);
     if account.is_empty() && cluster.is_empty() {
         return vec![match &preview.desired {
             Some(_) => format!("The view of {who} is as it should be; nothing would change."),
@@ -369,6 +359,33 @@ fn plan_text(preview: &AccessPreview, context: &str, who: &str, diff: bool) -> V
     };
     out.push(format!("{DIM}{verify}Nothing was changed.{DIM:#}"));
     out
+}
+
+/// What a step would change.
+pub(super) fn step_lines(step: &Step, observed: &Observed, diff: bool) -> Vec<String> {
+    match step {
+        Step::Apply(object) => {
+            let line = object.reference.to_string();
+            let line = match observed.state_of(&object.reference) {
+                ObjectState::Differs => changed(&line),
+                ObjectState::Absent | ObjectState::Same => added(&line),
+            };
+            let changes = observed.changes.get(&object.reference).filter(|_| diff);
+            [line].into_iter().chain(changes.into_iter().flatten().flat_map(field_change)).collect()
+        }
+        Step::Remove { object, .. } | Step::Change(Removal::Delete { object, .. }) => {
+            vec![removed(&object.to_string())]
+        }
+        Step::Change(Removal::Amend { object, what, .. }) => vec![changed(&format!("{object}: {what}"))],
+        Step::AttachPolicy { principal, exists, .. } => {
+            let line = format!("policy {VIEWER_POLICY_NAME}, inline, of {}", principal.short());
+            vec![if *exists { changed(&line) } else { added(&line) }]
+        }
+        Step::DetachPolicy { principal } => {
+            vec![removed(&format!("policy {VIEWER_POLICY_NAME}, inline, of {}", principal.short()))]
+        }
+        Step::AwaitAllowed { .. } | Step::Verify(_) | Step::VerifyRevoked { .. } => Vec::new(),
+    }
 }
 
 /// Something that would go.

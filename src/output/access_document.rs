@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::access::form_word;
 use super::document::{API_VERSION, Place, field_changes};
-use crate::access::check::ProvenHeld;
+use crate::access::check::{Proof, ProvenHeld};
 use crate::access::objects::{GrantRole, GrantScope};
 use crate::access::observe::AccessPreview;
 use crate::access::observed::IamState;
@@ -56,12 +56,21 @@ pub(super) fn result(ended: &AccessDone, principals: &[Principal], place: &Place
     result["changed"] = json!(ended.changed);
     result["tookSeconds"] = json!(ended.took.as_secs_f64());
     result["done"] = json!(ended.done);
-    result["principals"] = principals
-        .iter()
-        .map(|principal| {
-            let mut shown = of_principal(preview, principal);
-            if preview.desired.is_some() {
-                let proof = ended.proofs.iter().find(|proof| proof.principal == *principal);
+    result["principals"] = match &preview.desired {
+        Some(_) => views(preview, Some(&ended.proofs)),
+        None => principals.iter().map(|principal| of_principal(preview, principal)).collect(),
+    };
+    result
+}
+
+/// Each grant, with its proof where there could be one.
+pub(super) fn views(preview: &AccessPreview, proofs: Option<&[Proof]>) -> Value {
+    let designs = preview.desired.iter().flat_map(|desired| &desired.grants);
+    designs
+        .map(|design| {
+            let mut shown = of_principal(preview, &design.principal);
+            if let Some(proofs) = proofs {
+                let proof = proofs.iter().find(|proof| proof.principal == design.principal);
                 shown["proof"] = proof.map_or(Value::Null, |proof| {
                     let (held, why) = held(&proof.held);
                     json!({ "held": held, "why": why, "allowed": proof.allowed })
@@ -69,8 +78,7 @@ pub(super) fn result(ended: &AccessDone, principals: &[Principal], place: &Place
             }
             shown
         })
-        .collect();
-    result
+        .collect()
 }
 
 fn common(preview: &AccessPreview, place: &Place<'_>) -> Value {

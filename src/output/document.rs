@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::access_document::views;
 use super::account::{role_fields, role_left_as_it_is};
 use crate::error::{Code, Error};
 use crate::manifest::FieldChange;
@@ -51,7 +52,7 @@ pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
     // A registration keeps the provider that it was made with.
     let registered = observed.registration.as_ref().and_then(|registration| registration.provider.as_deref());
     let provider = registered.unwrap_or(desired.provider.as_str());
-    json!({
+    let mut document = json!({
         "apiVersion": API_VERSION,
         "kind": "RegisterResult",
         "changed": ended.changed,
@@ -73,7 +74,11 @@ pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
             "namespace": desired.settings.namespace,
         },
         "unverified": observed.unverified,
-    })
+    });
+    if let Some(granted) = &ended.granted {
+        document["views"] = views(&granted.preview, Some(&granted.proofs));
+    }
+    document
 }
 
 /// A plan.
@@ -122,6 +127,9 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>, diff: bool) -> Value {
         "notes": preview.plan.notes,
         "unverified": observed.unverified,
     });
+    if let Some(granting) = &preview.granting {
+        plan["views"] = views(granting, None);
+    }
     if diff {
         let left = role_left_as_it_is(&observed.agent_role, &desired.role);
         plan["leftAsItIs"] = left_as_it_is(&left, desired.role.name());
@@ -167,6 +175,7 @@ pub(super) fn role_part(step: &Step) -> Option<RolePart> {
         | Step::ReserveFile { .. }
         | Step::KeepActivation
         | Step::AwaitAgents { .. }
-        | Step::SpendCode { .. } => None,
+        | Step::SpendCode { .. }
+        | Step::Access(_) => None,
     }
 }

@@ -5,9 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 
+use super::access;
 use super::console::{BOLD, Console, NOTE};
 use super::document::{self, Place};
 use super::lines::{Lines, seconds};
+use crate::access::observe::AccessPreview;
 use crate::cli::Format;
 use crate::error::Error;
 use crate::plan::{Conversation, Event, Reporter, StepId};
@@ -111,8 +113,15 @@ impl RegisterView {
                  the used activation code removed:\n  eksconnect register --name {name}"
             ),
         };
+        let mut lines = vec![text];
+        if let Some(granted) = &ended.granted {
+            let desired = granted.preview.desired.iter();
+            lines.extend(desired.flat_map(|desired| {
+                access::granted(desired, &granted.preview, &granted.proofs, &self.console)
+            }));
+        }
         self.console.say("");
-        self.console.result(&text);
+        self.console.result(&lines.join("\n"));
     }
 
     fn header(&self, desired: &Desired, observed: &Observed, plan: &RegisterPlan) {
@@ -141,8 +150,10 @@ impl RegisterView {
         self.lines.say("");
     }
 
-    fn announce(&self, desired: &Desired, observed: &Observed, plan: &RegisterPlan) {
+    fn announce(&self, seen: &Preview) {
+        let Preview { desired, observed, plan, granting } = seen;
         let name = desired.name.as_str();
+        let viewers = viewers(granting.as_ref());
         for topic in Topic::ALL {
             let steps = plan.plan.iter().filter(|(_, planned)| planned.step.topic() == Some(topic)).count();
             let subject = match topic {
@@ -151,9 +162,12 @@ impl RegisterView {
                 Topic::Registration => name,
                 Topic::Objects => desired.settings.namespace.as_str(),
                 Topic::Agent => "",
+                Topic::Views => viewers.as_str(),
             };
             match (steps, topic) {
                 (0, Topic::Agent) => {}
+                (0, Topic::Views) if viewers.is_empty() => {}
+                (0, Topic::Views) => self.lines.settled(topic, subject, "in order"),
                 (0, Topic::ServiceLinkedRole) if observed.service_linked_role.is_none() => {}
                 (0, Topic::Objects) => self.lines.settled(topic, subject, "in order"),
                 (0, _) => self.lines.settled(topic, subject, "exists"),
@@ -166,6 +180,16 @@ impl RegisterView {
 impl Interruptible for RegisterView {
     fn stopping(&self) {
         self.lines.say("Interrupted: finishing the requests in flight (interrupt again to end at once).");
+    }
+}
+
+/// `role/Viewer`, or how many.
+fn viewers(granting: Option<&AccessPreview>) -> String {
+    let grants = granting.and_then(|granting| granting.desired.as_ref()).map(|desired| &desired.grants[..]);
+    match grants.unwrap_or_default() {
+        [] => String::new(),
+        [one] => one.principal.short().to_owned(),
+        several => format!("{} principals", several.len()),
     }
 }
 
@@ -188,7 +212,7 @@ impl Conversation<Step, Preview> for RegisterView {
             self.console.say(&super::plan::text(seen, &self.context, false));
             self.console.say("");
         }
-        self.announce(&seen.desired, &seen.observed, &seen.plan);
+        self.announce(seen);
     }
 
     fn ask<'a>(&'a self, question: &'a str) -> BoxFuture<'a, Result<(), Error>> {

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod desired;
+pub mod grants;
 pub mod halves;
 pub mod handed;
 pub mod installed;

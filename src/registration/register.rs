@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::desired::Desired;
+use super::grants::{Granted, Granting, weave};
 use super::observe::{Ports, check_identity, observe};
 use super::observed::{LeaseFacts, Observed, Status};
 use super::planner::{RegisterPlan, plan};
@@ -13,7 +14,9 @@ use super::request::RegisterRequest;
 use super::step::Step;
 use super::undo::{undo, undo_later};
 use super::worker::RegisterWorker;
-use crate::error::Error;
+use crate::access::observe::AccessPreview;
+use crate::access::worker::AccessWorker;
+use crate::error::{Error, Remains};
 use crate::plan::{Conversation, Done, Execution, LeaseSeen, Operation, Plan, Stop, run};
 
 /// How a run that ended well ended.
@@ -31,6 +34,8 @@ pub struct Registered {
     pub active: bool,
     /// How long it took.
     pub took: Duration,
+    /// What became of the grants, where some were asked for.
+    pub granted: Option<Granted>,
 }
 
 /// A plan and what it rests on.
@@ -42,6 +47,8 @@ pub struct Preview {
     pub observed: Observed,
     /// What would be done.
     pub plan: RegisterPlan,
+    /// The grants, where some are asked for. Their steps are in the plan.
+    pub granting: Option<AccessPreview>,
 }
 
 impl Preview {
@@ -55,13 +62,26 @@ impl Preview {
 ///
 /// # Errors
 /// What could not be observed, and the conflicts of [`plan`].
-pub async fn preview(ports: &Ports, request: &RegisterRequest) -> Result<Preview, Error> {
-    let (desired, observed) = observe(ports, request).await?;
+pub async fn preview(
+    ports: &Ports,
+    request: &RegisterRequest,
+    granting: Option<&Granting>,
+) -> Result<Preview, Error> {
+    let ((desired, observed), granting) =
+        tokio::try_join!(observe(ports, request), look_at_grants(granting, false))?;
     let mut plan = plan(&desired, &observed, &new_token())?;
     if let Some(holder) = observed.lease.as_ref().and_then(|lease| lease.held_by.as_ref()) {
         plan.notes.push(format!("Another run may be changing this just now: {}.", holder.who));
     }
-    Ok(Preview { desired, observed, plan })
+    granting.iter().for_each(|granting| weave(&mut plan, granting));
+    Ok(Preview { desired, observed, plan, granting })
+}
+
+async fn look_at_grants(granting: Option<&Granting>, refuted: bool) -> Result<Option<AccessPreview>, Error> {
+    match granting {
+        Some(granting) => granting.look(refuted).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Registers.
@@ -71,17 +91,30 @@ pub async fn preview(ports: &Ports, request: &RegisterRequest) -> Result<Preview
 pub async fn register<C>(
     ports: &Ports,
     request: &RegisterRequest,
+    granting: Option<&Granting>,
     show: &Arc<C>,
     stop: &Stop,
 ) -> Result<Registered, Error>
 where
     C: Conversation<Step, Preview> + 'static,
 {
-    let mut operation =
-        Register { ports, request, history: History::default(), dead_lease: None, current: None };
+    let mut operation = Register {
+        ports,
+        request,
+        granting,
+        refuted: false,
+        history: History::default(),
+        dead_lease: None,
+        current: None,
+    };
     match run(&mut operation, show, stop).await {
         Ok((seen, took)) => Ok(operation.registered(seen, took)),
-        Err(error) => Err(operation.history.list_remains(error, request, &ports.region)),
+        Err(error) => {
+            let grants = operation.left_of_grants();
+            let mut error = operation.history.list_remains(error, request, &ports.region);
+            error.remains.extend(grants);
+            Err(error)
+        }
     }
 }
 
@@ -89,6 +122,9 @@ where
 struct Register<'a> {
     ports: &'a Ports,
     request: &'a RegisterRequest,
+    granting: Option<&'a Granting>,
+    /// Whether the API server has shown that it does not constrain impersonation.
+    refuted: bool,
     history: History,
     /// The version of a Lease whose holder does not renew it.
     dead_lease: Option<String>,
@@ -102,14 +138,18 @@ impl Operation for Register<'_> {
     type Worker = RegisterWorker;
 
     async fn look(&self) -> Result<Preview, Error> {
-        let (desired, mut observed) = observe(self.ports, self.request).await?;
+        let ((desired, mut observed), granting) = tokio::try_join!(
+            observe(self.ports, self.request),
+            look_at_grants(self.granting, self.refuted),
+        )?;
         if let Some(lease) = observed.lease.as_mut().filter(|lease| self.is_dead(lease)) {
             lease.held_by = None;
         }
         // First of all: what another run is about to change cannot be judged.
         refuse_held_lease(&desired, &observed)?;
-        let plan = plan(&desired, &observed, &new_token())?;
-        Ok(Preview { desired, observed, plan })
+        let mut plan = plan(&desired, &observed, &new_token())?;
+        granting.iter().for_each(|granting| weave(&mut plan, granting));
+        Ok(Preview { desired, observed, plan, granting })
     }
 
     fn plan<'a>(&self, seen: &'a Preview) -> &'a Plan<Step> {
@@ -137,12 +177,17 @@ impl Operation for Register<'_> {
     fn worker(&mut self, seen: &Preview, stop: Stop) -> Arc<RegisterWorker> {
         self.history.before.get_or_insert_with(|| seen.observed.clone());
         let limit = self.request.wait.unwrap_or_default();
-        let worker = RegisterWorker::new(self.ports.clone(), seen, self.history.made.clone(), limit, stop);
+        let granting = self.granting.zip(seen.granting.as_ref());
+        let granting =
+            granting.map(|(granting, seen)| AccessWorker::new(granting.ports.clone(), seen, stop.clone()));
+        let worker = RegisterWorker::new(self.ports.clone(), seen, self.history.made.clone(), limit, stop)
+            .granting(granting);
         Arc::clone(self.current.insert(Arc::new(worker)))
     }
 
     async fn ended(&mut self, worker: &RegisterWorker, execution: &Execution<Step>) {
         worker.find_out().await;
+        self.refuted |= worker.access().is_some_and(AccessWorker::is_refuted);
         let history = &mut self.history;
         history.done.extend(execution.done.iter().cloned());
         history.made = worker.made();
@@ -197,13 +242,27 @@ impl Register<'_> {
         self.dead_lease.as_ref() == Some(&lease.resource_version)
     }
 
+    fn left_of_grants(&self) -> Vec<Remains> {
+        let Some(granting) = self.granting else { return Vec::new() };
+        let worker = self.current.as_ref().and_then(|worker| worker.access());
+        let in_flight = self.history.in_flight.iter().filter_map(|step| match step {
+            Step::Access(step) if step.is_write() => Some(step.as_ref().clone()),
+            _ => None,
+        });
+        let in_doubt = worker.map(AccessWorker::in_doubt).into_iter().flatten().chain(in_flight);
+        granting.left(&self.history.done, &in_doubt.collect::<Vec<_>>())
+    }
+
     fn registered(self, seen: Preview, took: Duration) -> Registered {
+        let proofs = self.current.as_ref().and_then(|worker| worker.access()).map(AccessWorker::proofs);
+        let granted =
+            seen.granting.clone().map(|preview| Granted { preview, proofs: proofs.unwrap_or_default() });
         let status = seen.observed.registration.as_ref().map(|registration| &registration.status);
         let active = self.request.wait.is_some() || status == Some(&Status::Active);
         let changed = self.history.done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
         let phrase = |(step, done): &(Step, Done)| format!("{}: {}", step.describe(), done.outcome);
         let done = self.history.done.iter().map(phrase).collect();
-        Registered { desired: seen.desired, observed: seen.observed, done, changed, active, took }
+        Registered { desired: seen.desired, observed: seen.observed, done, changed, active, took, granted }
     }
 }
 

@@ -28,6 +28,7 @@ use super::register::Preview;
 use super::step::{OnceRegistered, Step};
 use super::undo::Made;
 use super::wait::{Awaited, until_active};
+use crate::access::worker::AccessWorker;
 use crate::error::{Code, Error};
 use crate::manifest::{self, Object, ObjectRef, RegistrationMark};
 use crate::plan::{Done, StepFailure, Stop, Worker};
@@ -72,6 +73,8 @@ pub(super) struct RegisterWorker {
     handed: Option<Handed>,
     /// The objects that existed before.
     existing: BTreeSet<ObjectRef>,
+    /// What grants, where that is asked for.
+    access: Option<AccessWorker>,
     context: Context,
 }
 
@@ -148,6 +151,14 @@ impl Worker<Step> for RegisterWorker {
                     until_active(&self.ports, &awaited, &self.stop, &progress).await
                 }
                 Step::SpendCode { activation_id } => self.spend_code(activation_id).await,
+                Step::Access(step) => match &self.access {
+                    Some(access) => access.step(*step, &progress).await,
+                    None => Err(Error::failed(
+                        Code::INTERNAL,
+                        format!("nobody is to be granted anything: {}", step.describe()),
+                    )
+                    .into()),
+                },
             }
         })
     }
@@ -167,7 +178,7 @@ impl RegisterWorker {
             RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role, &observed.agent_role);
         let desired = seen.desired.clone();
         let existing = made::existing(observed, &desired.settings.namespace);
-        Self { ports, desired, limit, stop, roles, handed: None, existing, context }
+        Self { ports, desired, limit, stop, roles, handed: None, existing, access: None, context }
     }
 
     /// For one try of the cluster's half of a registration, whose activation was handed over: until that is in the
@@ -185,6 +196,16 @@ impl RegisterWorker {
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
         worker.context.code_in_cluster.store(has_code || !observed.states.is_empty(), Ordering::Release);
         Self { handed: Some(handed.clone()), ..worker }
+    }
+
+    /// The same, with what grants.
+    pub(super) fn granting(self, access: Option<AccessWorker>) -> Self {
+        Self { access, ..self }
+    }
+
+    /// What grants.
+    pub(super) fn access(&self) -> Option<&AccessWorker> {
+        self.access.as_ref()
     }
 
     fn known_activation(&self) -> Result<String, Error> {

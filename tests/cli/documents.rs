@@ -126,6 +126,15 @@ async fn what_becomes_of_grants_fits_its_schemas() {
     revoke_plan.fits(&scene.run(&[&revoke[..], &["--dry-run"]].concat()).await.expect(0).json());
     revoked.fits(&scene.run(&revoke).await.expect(0).json());
     revoked.fits(&scene.run(&revoke).await.expect(0).json());
+    let plan = Schema::new(include_str!("../../docs/schemas/register-plan.json"));
+    let result = Schema::new(include_str!("../../docs/schemas/register-result.json"));
+    let register = ["--grant-view", &viewer, "-o", "json"];
+    let planned = scene.register(&[&register[..], &["--dry-run"]].concat()).await.expect(0).json();
+    plan.fits(&planned);
+    assert_eq!(planned["views"][0]["arn"], viewer);
+    let registered = scene.register(&register).await.expect(0).json();
+    result.fits(&registered);
+    assert_eq!(registered["views"][0]["proof"]["held"], "view-only", "{registered:#}");
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Who may view: granted and taken away, and decided by the API server through the connector's own path.
 
+use std::collections::BTreeSet;
+
 use eksconnect_sandbox::aws::control::CallerSpec;
 use eksconnect_sandbox::pool::LeaseOptions;
 use eksconnect_sandbox::world::SiteSpec;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -454,6 +456,39 @@ async fn what_is_refused_before_anything_is_changed() {
 }
 
 #[tokio::test]
+async fn registering_grants_in_the_same_plan() {
+    let scene = Scene::new().await;
+    let (viewer, ops) = (role(&scene, "Viewer").await, role(&scene, "Ops").await);
+    make_admin(&scene, &viewer, "viewer-is-admin").await;
+    let register = ["--grant-view", &viewer, "--grant-view", &ops];
+    let planned = scene.register(&[&register[..], &["--dry-run"]].concat()).await.expect(0);
+    assert!(planned.stdout.contains("+ ClusterRole eksconnect:impersonate:viewer-"), "{}", planned.stdout);
+    let registered = scene.register(&register).await.expect(0);
+    assert!(
+        registered.stdout.contains("role/Viewer") && registered.stdout.contains("role/Ops"),
+        "{}",
+        registered.stdout
+    );
+    for arn in [&viewer, &ops] {
+        let (status, _) = ask(&scene, NAMESPACE, arn, "GET", "/api/v1/pods").await;
+        assert_eq!(status, 200);
+        let (status, body) = ask(&scene, NAMESPACE, arn, "GET", "/api/v1/secrets").await;
+        assert!(refused(status, &body), "{status} {body}");
+    }
+    let again = scene.register(&[&register[..], &["-o", "json"]].concat()).await.expect(0).json();
+    assert_eq!((&again["changed"], &again["done"]), (&json!(false), &json!([])));
+    // Something takes a part of it away: registering again mends it.
+    let bindings: Api<ClusterRoleBinding> = Api::all(scene.client().await);
+    let all = bindings.list(&Default::default()).await.unwrap();
+    let view =
+        all.iter().map(ResourceExt::name_any).find(|name| name.starts_with("eksconnect:view:ops-")).unwrap();
+    bindings.delete(&view, &DeleteParams::default()).await.unwrap();
+    let mended = scene.register(&[&register[..], &["-o", "json"]].concat()).await.expect(0).json();
+    assert_eq!(mended["changed"], true);
+    until_asked(&scene, &ops, "GET", "/api/v1/pods", |status, _| status == 200).await;
+}
+
+#[tokio::test]
 async fn a_server_that_turns_out_not_to_constrain_gets_the_documented_form() {
     let site = SiteSpec {
         feature_gates: [("ConstrainedImpersonation".to_owned(), false)].into(),
@@ -514,4 +549,55 @@ async fn grants_at_once_do_not_overwrite_each_other() {
     let left: Api<RoleBinding> = Api::all(scene.client().await);
     let ours = left.list(&Default::default()).await.unwrap();
     assert!(ours.iter().all(|one| !one.name_any().starts_with("eksconnect:view")));
+}
+
+/// How many grants are made, and taken away, at once.
+const AT_ONCE: usize = 50;
+
+#[tokio::test]
+async fn fifty_processes_at_once_lose_no_grant_and_leave_none() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let mut arns = Vec::new();
+    for number in 0..AT_ONCE {
+        arns.push(role(&scene, &format!("Viewer{number}")).await);
+    }
+    let at_once = |command: &'static str| {
+        let scene = &scene;
+        let runs = arns.iter().map(|arn| async move { scene.run(&[command, "--principal", arn]).await });
+        futures::future::join_all(runs)
+    };
+    for run in at_once("grant-view").await {
+        run.expect(0);
+    }
+    assert_eq!(granted(&scene).await, arns.iter().cloned().collect());
+    for arn in [&arns[0], &arns[AT_ONCE / 2], &arns[AT_ONCE - 1]] {
+        let (status, _) = ask(&scene, NAMESPACE, arn, "GET", "/api/v1/pods").await;
+        assert_eq!(status, 200, "{arn}");
+    }
+    for run in at_once("revoke-view").await {
+        run.expect(0);
+    }
+    assert_eq!(granted(&scene).await, BTreeSet::new());
+}
+
+/// Whom both a rule of ours lets the connector be, and a binding of ours lets view.
+async fn granted(scene: &Scene) -> BTreeSet<String> {
+    let client = scene.client().await;
+    let (roles, bindings) = (Api::<ClusterRole>::all(client.clone()), Api::<ClusterRoleBinding>::all(client));
+    let roles = roles.list(&Default::default()).await.unwrap();
+    let bindings = bindings.list(&Default::default()).await.unwrap();
+    let rules = roles
+        .iter()
+        .filter(|role| role.name_any().starts_with("eksconnect:impersonate:"))
+        .flat_map(|role| role.rules.iter().flatten());
+    let names = rules.flat_map(|rule| rule.resource_names.iter().flatten().cloned());
+    let impersonated: BTreeSet<String> = names.collect();
+    let viewing: BTreeSet<String> = bindings
+        .iter()
+        .filter(|binding| binding.name_any().starts_with("eksconnect:view:"))
+        .flat_map(|binding| binding.subjects.iter().flatten().map(|subject| subject.name.clone()))
+        .collect();
+    assert_eq!(impersonated, viewing);
+    impersonated
 }

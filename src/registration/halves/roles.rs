@@ -236,7 +236,8 @@ impl Worker<Step> for RolesWorker {
                 | Step::ApplyOnceRegistered(_)
                 | Step::AwaitActive { .. }
                 | Step::AwaitAgents { .. }
-                | Step::SpendCode { .. } => Err(Error::failed(
+                | Step::SpendCode { .. }
+                | Step::Access(_) => Err(Error::failed(
                     Code::INTERNAL,
                     format!("there are only roles here: {}", step.describe()),
                 )

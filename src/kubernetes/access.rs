@@ -68,7 +68,14 @@ struct Connector {
 
 impl Acting for Connector {
     fn ask<'a>(&'a self, principal: &'a str, path: &'a str) -> Reply<'a, Asked> {
-        Box::pin(self.connected.ask_as(principal, path))
+        Box::pin(self.connected.ask_as(&Method::GET, principal, path))
+    }
+
+    fn ask_to_delete<'a>(&'a self, principal: &'a str, path: &'a str) -> Reply<'a, Asked> {
+        Box::pin(async move {
+            let path = format!("{path}?dryRun=All");
+            self.connected.ask_as(&Method::DELETE, principal, &path).await
+        })
     }
 }
 
@@ -135,13 +142,15 @@ impl Connected {
     }
 
     /// As the connector's proxy does it: of the headers only its own, and who is asking.
-    async fn ask_as(&self, principal: &str, path: &str) -> Result<Asked, Failure> {
-        let operation = format!("get {path} as {principal}");
+    async fn ask_as(&self, method: &Method, principal: &str, path: &str) -> Result<Asked, Failure> {
+        let operation = format!("{} {path} as {principal}", method.as_str().to_lowercase());
         let failed =
             |kind, message| Failure { side: Side::Cluster, kind, operation: operation.clone(), message };
         let name = HeaderValue::from_str(principal)
             .map_err(|error| failed(FailureKind::Rejected, error.to_string()))?;
-        let request = HttpRequest::get(path)
+        let request = HttpRequest::builder()
+            .method(method)
+            .uri(path)
             .header(header::ACCEPT, "application/json")
             .header(IMPERSONATE_USER, name)
             .body(Body::empty())

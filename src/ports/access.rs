@@ -57,6 +57,8 @@ pub trait Acting: Send + Sync {
     /// A read of that path, query included, in the name of `principal` (`Impersonate-User`). A refusal is an answer; no
     /// answer at all is a failure.
     fn ask<'a>(&'a self, principal: &'a str, path: &'a str) -> Reply<'a, Asked>;
+    /// As [`Self::ask`], to delete what is at that path; a dry run, so that nothing is deleted, whatever is allowed.
+    fn ask_to_delete<'a>(&'a self, principal: &'a str, path: &'a str) -> Reply<'a, Asked>;
 }
 
 /// A principal as IAM knows it.

@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod kubernetes;
 pub mod manifest;
 pub mod output;
+pub mod page_file;
 pub mod permissions;
 pub mod plan;
 pub mod ports;

@@ -16,6 +16,9 @@ mod role;
 mod roles;
 mod status;
 mod takeover;
+mod verify_view;
+mod view;
+mod viewing;
 mod whoami;
 mod workload;
 
@@ -35,6 +38,8 @@ pub use revoke_view::RevokeViewArgs;
 pub use roles::{RolesArgs, RolesCommand, RolesCreateArgs, RolesShowArgs};
 pub use status::{StatusArgs, WaitFor};
 pub use whoami::WhoamiArgs;
+pub use verify_view::VerifyViewArgs;
+pub use view::ViewArgs;
 
 /// Connect any conformant Kubernetes cluster to the Amazon EKS console, and prove that it worked
 #[derive(Debug, Parser)]
@@ -67,6 +72,10 @@ pub enum Command {
     Roles(RolesArgs),
     /// Render the connector for GitOps, as YAML or for Kustomize; asks nobody
     Render(Box<RenderArgs>),
+    /// Verify what the API server allows a principal through the connector; changes nothing
+    VerifyView(Box<VerifyViewArgs>),
+    /// Show the cluster as a principal may see it through the connector, as text or as a page
+    View(Box<ViewArgs>),
     /// Explain an error code, offline
     Explain(ExplainArgs),
     /// Print the exact IAM policy that the caller of some commands needs; asks nobody

@@ -19,6 +19,8 @@ mod roles;
 mod status;
 mod table;
 mod times;
+mod verify_view;
+mod view;
 
 pub use access::AccessView;
 pub use console::Console;
@@ -30,3 +32,5 @@ pub use register::{Interruptible, RegisterView};
 pub use render::{render_notes, rendered_files, rendered_objects};
 pub use roles::{RolesView, roles};
 pub use status::StatusView;
+pub use verify_view::verified_view;
+pub use view::{view_page, viewed};

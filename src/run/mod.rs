@@ -8,6 +8,8 @@ mod register;
 mod render;
 mod revoke_view;
 mod roles;
+mod verify_view;
+mod view;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -16,16 +18,21 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::connector::ViewPorts;
 use crate::cli::{self, Command, Format};
 use crate::environment;
 use crate::error::{Code, Error};
 use crate::output::{self, Console, Interruptible};
 use crate::plan::{Stop, StopReason};
+use crate::ports::Cluster;
 use crate::registration::observe::Ports;
 use crate::{aws, kubernetes};
 
 /// The exit code of a dry run that found something to change, where `--detailed-exitcode` asks for it.
 const CHANGES_PENDING: u8 = 7;
+
+/// The exit code of a command that looked and found something wanting.
+const FINDINGS: u8 = 6;
 
 /// Runs. Help, versions and explanations touch no network, no SDK client and no kubeconfig.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
@@ -67,6 +74,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Roles(args) => in_runtime(&console, roles::roles(&console, &cli.global, args)),
         Command::Render(args) => in_runtime(&console, render::render(&console, &cli.global, args)),
         Command::Register(args) => in_runtime(&console, register::register(&console, &cli.global, args)),
+        Command::View(args) => in_runtime(&console, view::view(&console, &cli.global, args)),
+        Command::VerifyView(args) => {
+            in_runtime(&console, verify_view::verify_view(&console, &cli.global, args))
+        }
     };
     match ended {
         Ok(code) => code,
@@ -165,6 +176,12 @@ fn register_ports(aws: &aws::Connected, cluster: kubernetes::Connected) -> Ports
         region: aws.region.clone(),
         cluster: Arc::new(kubernetes::KubernetesCluster::new(cluster)),
     }
+}
+
+/// Everything that looking at access in the cluster talks to.
+fn view_ports(cluster: kubernetes::Connected) -> ViewPorts {
+    let cluster = Arc::new(kubernetes::KubernetesCluster::new(cluster));
+    ViewPorts { cluster: Arc::clone(&cluster) as Arc<dyn Cluster>, access: cluster }
 }
 
 /// How a dry run ends; `detailed` is `--detailed-exitcode`.

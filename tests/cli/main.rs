@@ -40,3 +40,6 @@ mod roles_alone;
 mod round_trips;
 mod support;
 mod takeover;
+mod verify_view;
+mod view;
+mod viewers;

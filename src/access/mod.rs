@@ -24,4 +24,5 @@ pub mod step;
 pub mod verification;
 pub mod verify;
 pub mod viewable;
+pub mod views;
 pub mod worker;

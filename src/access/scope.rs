@@ -92,6 +92,7 @@ mod tests {
                 resources: strings(resources),
                 ..Rule::default()
             }],
+            ..Role::default()
         }
     }
 

@@ -109,8 +109,7 @@ impl Verification {
     /// Whether the connector can do more in the principal's name than view.
     pub fn held(&self) -> Beyond<'_> {
         let allowed = |answer: &&Answer| answer.verdict == Verdict::Allowed;
-        let exceeded: Vec<&str> =
-            self.beyond.iter().filter(allowed).filter_map(|answer| answer.words()).collect();
+        let exceeded: Vec<&str> = self.beyond.iter().filter(allowed).filter_map(Answer::words).collect();
         if !exceeded.is_empty() {
             return Beyond::Exceeded(exceeded);
         }

@@ -8,6 +8,7 @@ mod grant_view;
 mod halves;
 mod iam_policy;
 mod list;
+mod list_views;
 mod principals;
 mod register;
 mod render;
@@ -31,6 +32,7 @@ pub use global::{ColorChoice, Format, GlobalArgs};
 pub use grant_view::GrantViewArgs;
 pub use iam_policy::{IamPolicyArgs, Language, PolicyRequest};
 pub use list::ListArgs;
+pub use list_views::ListViewsArgs;
 pub use principals::PrincipalArgs;
 pub use register::{RegisterArgs, Request};
 pub use render::{RenderArgs, RenderRequest};
@@ -72,6 +74,8 @@ pub enum Command {
     Roles(RolesArgs),
     /// Render the connector for GitOps, as YAML or for Kustomize; asks nobody
     Render(Box<RenderArgs>),
+    /// List who can view, and which part is missing; changes nothing
+    ListViews(ListViewsArgs),
     /// Verify what the API server allows a principal through the connector; changes nothing
     VerifyView(Box<VerifyViewArgs>),
     /// Show the cluster as a principal may see it through the connector, as text or as a page

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::viewing::ViewingArgs;
+use crate::access::principal::{Choice, Principal};
 use crate::access::verify::VerifyRequest;
 use crate::error::Error;
 
@@ -23,15 +24,20 @@ pub struct VerifyViewArgs {
 }
 
 impl VerifyViewArgs {
-    /// The request.
+    /// Whose view.
+    ///
+    /// # Errors
+    /// What is wrong with the first option that names somebody.
+    pub fn choices(&self) -> Result<Vec<Choice>, Error> {
+        self.viewing.choices()
+    }
+
+    /// The request, which lacks nothing but the principal.
     ///
     /// # Errors
     /// What is wrong with it, in the first option that is wrong.
-    pub fn request(&self) -> Result<VerifyRequest, Error> {
-        Ok(VerifyRequest {
-            principal: self.viewing.principal()?,
-            namespace: self.viewing.namespace()?,
-            scope: self.viewing.scope()?,
-        })
+    pub fn request(&self) -> Result<impl FnOnce(Principal) -> VerifyRequest + use<>, Error> {
+        let (namespace, scope) = (self.viewing.namespace()?, self.viewing.scope()?);
+        Ok(move |principal| VerifyRequest { principal, namespace, scope })
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use super::global::OUTPUT;
 use super::viewing::ViewingArgs;
 use crate::access::picture::take::ViewRequest;
+use crate::access::principal::{Choice, Principal};
 use crate::error::Error;
 
 const EXAMPLES: &str = "\
@@ -35,16 +36,21 @@ pub struct ViewArgs {
 }
 
 impl ViewArgs {
-    /// The request.
+    /// Whose view.
+    ///
+    /// # Errors
+    /// What is wrong with the first option that names somebody.
+    pub fn choices(&self) -> Result<Vec<Choice>, Error> {
+        self.viewing.choices()
+    }
+
+    /// The request, which lacks nothing but the principal.
     ///
     /// # Errors
     /// What is wrong with it, in the first option that is wrong.
-    pub fn request(&self) -> Result<ViewRequest, Error> {
-        Ok(ViewRequest {
-            principal: self.viewing.principal()?,
-            namespace: self.viewing.namespace()?,
-            scope: self.viewing.scope()?,
-            limit: (self.limit > 0).then_some(self.limit),
-        })
+    pub fn request(&self) -> Result<impl FnOnce(Principal) -> ViewRequest + use<>, Error> {
+        let (namespace, scope) = (self.viewing.namespace()?, self.viewing.scope()?);
+        let limit = (self.limit > 0).then_some(self.limit);
+        Ok(move |principal| ViewRequest { principal, namespace, scope, limit })
     }
 }

@@ -2,20 +2,19 @@
 
 use clap::Args;
 
-use crate::access::principal::Principal;
+use super::principals::PrincipalArgs;
+use crate::access::principal::Choice;
 use crate::access::scope::Scope;
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::registration::name::check_namespace;
 
-const WHO: &str = "Who";
 const WHAT: &str = "What";
 
 /// Whose view, through which connector, where.
 #[derive(Debug, Args)]
 pub(super) struct ViewingArgs {
-    /// ARN of the IAM role or user
-    #[arg(long, value_name = "ARN", help_heading = WHO)]
-    principal: String,
+    #[command(flatten)]
+    principals: PrincipalArgs,
     /// Look only into this namespace (repeatable; default: where the cluster's rules let the principal view)
     #[arg(long, value_name = "NAMESPACE", conflicts_with = "all_namespaces", help_heading = WHAT)]
     namespace_scope: Vec<String>,
@@ -29,9 +28,8 @@ pub(super) struct ViewingArgs {
 
 impl ViewingArgs {
     /// Whose view.
-    pub(super) fn principal(&self) -> Result<Principal, Error> {
-        Principal::canonical(&self.principal)
-            .ok_or_else(|| Error::usage(Code::INVALID_ROLE, format!("{:?} is no principal", self.principal)))
+    pub(super) fn choices(&self) -> Result<Vec<Choice>, Error> {
+        self.principals.choices()
     }
 
     /// Namespace of the connector.

@@ -4,12 +4,14 @@ mod access;
 mod complete;
 mod grant_view;
 mod inventory;
+mod list_views;
 mod register;
 mod render;
 mod revoke_view;
 mod roles;
 mod verify_view;
 mod view;
+mod viewing;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -75,6 +77,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Render(args) => in_runtime(&console, render::render(&console, &cli.global, args)),
         Command::Register(args) => in_runtime(&console, register::register(&console, &cli.global, args)),
         Command::View(args) => in_runtime(&console, view::view(&console, &cli.global, args)),
+        Command::ListViews(args) => in_runtime(&console, list_views::list_views(&console, &cli.global, args)),
         Command::VerifyView(args) => {
             in_runtime(&console, verify_view::verify_view(&console, &cli.global, args))
         }

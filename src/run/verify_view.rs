@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::viewing::viewer;
 use super::{FINDINGS, view_ports};
 use crate::access::verify::verify;
 use crate::cli::{GlobalArgs, VerifyViewArgs};
@@ -14,8 +15,11 @@ pub(super) async fn verify_view(
     global: &GlobalArgs,
     args: &VerifyViewArgs,
 ) -> Result<ExitCode, Error> {
-    let request = args.request()?;
-    let connected = kubernetes::connect(&global.cluster()).await?;
+    let (choices, request) = (args.choices()?, args.request()?);
+    let cluster = global.cluster();
+    let (principal, connected) =
+        tokio::try_join!(viewer(console, global, &choices), kubernetes::connect(&cluster))?;
+    let request = request(principal);
     let (context, server) = (connected.context.clone(), connected.server.clone());
     let found = verify(&view_ports(connected), &request).await?;
     verified_view(console, &found, &context, &server);

@@ -40,6 +40,7 @@ const PURE: &[&str] = &[
     "access/request.rs",
     "access/step.rs",
     "access/viewable.rs",
+    "access/views.rs",
     "registration/activation.rs",
     "registration/desired.rs",
     "registration/handed.rs",

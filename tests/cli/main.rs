@@ -9,6 +9,7 @@
 
 mod access;
 mod adapter;
+mod agreement;
 mod boundaries;
 mod by_hand;
 mod code;
@@ -24,6 +25,7 @@ mod iam_policy;
 mod input;
 mod interrupts;
 mod inventory;
+mod list_views;
 mod matrix;
 mod numbers;
 mod openshift;

@@ -35,8 +35,8 @@ async fn verify(scene: &Scene, principal: &str, more: &[&str]) -> Run {
 async fn a_whole_grant_is_proven_in_both_directions() {
     let scene = Scene::new().await;
     scene.connector_in(NAMESPACE).await;
-    scene.ceiling(&[]).await;
-    scene.rights(&[]).await;
+    scene.ceiling(VIEWER, &[]).await;
+    scene.rights(VIEWER, &[]).await;
     // Whatever else it may do, through the connector it only views.
     scene.make_admin(VIEWER).await;
     let run = verify(&scene, VIEWER, &[]).await.expect(0);
@@ -96,7 +96,7 @@ async fn with_fewer_rights_it_is_asked_about_or_evaluated_and_the_answer_is_the_
     let mut scene = Scene::new().await;
     scene.connector_in(NAMESPACE).await;
     scene.grant_as_eksctl().await;
-    scene.ceiling(&[]).await;
+    scene.ceiling(VIEWER, &[]).await;
     scene.make_admin(VIEWER).await;
     let both = async |scene: &Scene, how: &str, more: &[&str]| {
         let mut all = Vec::new();
@@ -141,8 +141,8 @@ async fn a_grant_of_namespaces_is_verified_there() {
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
         scene.apply_all(&[namespace]).await;
     }
-    scene.ceiling(&["web", "db"]).await;
-    scene.rights(&["web", "db"]).await;
+    scene.ceiling(VIEWER, &["web", "db"]).await;
+    scene.rights(VIEWER, &["web", "db"]).await;
     let run = verify(&scene, VIEWER, &[]).await.expect(0);
     let head = run.stdout.lines().find(|line| line.contains("KIND")).unwrap_or_default().to_owned();
     assert!(head.contains("CLUSTER") && head.contains("db, web"), "{}", run.stdout);

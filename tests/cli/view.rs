@@ -18,7 +18,7 @@ fn schema() -> Schema {
 }
 
 /// Something to look at: a workload that runs, one whose image cannot be pulled, and a CronJob.
-async fn inhabit(scene: &Scene) {
+pub(crate) async fn inhabit(scene: &Scene) {
     let deployment = |name: &str, image: &str| {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -78,8 +78,8 @@ async fn a_viewer_sees_nodes_namespaces_workloads_pods_and_events() {
     scene.connector_in(NAMESPACE).await;
     inhabit(&scene).await;
     event(&scene, "newest", "2036-01-01T00:00:00Z", "FromTheFuture", "it is newest").await;
-    scene.ceiling(&[]).await;
-    scene.rights(&[]).await;
+    scene.ceiling(VIEWER, &[]).await;
+    scene.rights(VIEWER, &[]).await;
     let run = view(&scene, VIEWER, &[]).await.expect(0);
     for words in [
         "as role/Viewer may see it: all namespaces",
@@ -115,7 +115,7 @@ async fn what_is_forbidden_is_shown_as_forbidden() {
     let scene = Scene::new().await;
     scene.connector_in(NAMESPACE).await;
     inhabit(&scene).await;
-    scene.ceiling(&["web"]).await;
+    scene.ceiling(VIEWER, &["web"]).await;
     // A ceiling without any right: the connector may ask, and the principal may not see.
     let run = view(&scene, VIEWER, &["--namespace-scope", "web"]).await.expect(0);
     for words in [
@@ -125,7 +125,7 @@ async fn what_is_forbidden_is_shown_as_forbidden() {
     ] {
         assert!(run.stdout.contains(words), "no {words:?}:\n{}", run.stdout);
     }
-    scene.rights(&["web"]).await;
+    scene.rights(VIEWER, &["web"]).await;
     let seen = view(&scene, VIEWER, &["-o", "json"]).await.expect(0).json();
     schema().fits(&seen);
     assert_eq!(seen["namespaces"], json!(["web"]), "found by the rules");

@@ -55,71 +55,81 @@ impl Scene {
         self.kubectl_apply(EKSCTL_GRANTS).await;
         self.until_may(&connector(), &json!({ "verb": "impersonate", "resource": "users", "name": ANA }))
             .await;
-        self.until_may(ANA, &json!({ "verb": "list", "group": "apps", "resource": "deployments" })).await;
+        self.until_may(ANA, &json!({ "verb": "list", "resource": "pods" })).await;
     }
 
-    /// Lets the connector ask for what is viewable in the name of [`VIEWER`]: in the whole cluster, or in namespaces.
-    pub(crate) async fn ceiling(&self, namespaces: &[&str]) {
+    /// Lets the connector ask for what is viewable in a principal's name: in the whole cluster, or in namespaces.
+    pub(crate) async fn ceiling(&self, principal: &str, namespaces: &[&str]) {
         let on: Vec<String> = VERBS.iter().map(|verb| format!("impersonate-on:user-info:{verb}")).collect();
         let account = json!({ "kind": "ServiceAccount", "name": "eks-connector", "namespace": NAMESPACE });
         let be = json!({
             "verbs": ["impersonate:user-info"], "apiGroups": ["authentication.k8s.io"], "resources": ["users"],
-            "resourceNames": [VIEWER],
+            "resourceNames": [principal],
         });
-        self.apply_all(&[role("be-viewer", &[be])]).await;
-        self.apply_all(&[role(
-            "ceiling",
-            &viewable_rules(&on, |namespaced| namespaced || namespaces.is_empty()),
-        )])
-        .await;
-        self.apply_all(&[role("ceiling-of-the-cluster", &viewable_rules(&on, |namespaced| !namespaced))])
-            .await;
-        self.apply_all(&[
-            binding("be-viewer", None, &account),
-            binding("ceiling-of-the-cluster", None, &account),
-        ])
-        .await;
+        let whole = namespaces.is_empty();
+        let mut objects = vec![
+            role(&named("be", principal), &[be]),
+            role("ceiling", &viewable_rules(&on, |namespaced| namespaced || whole)),
+            role("ceiling-of-the-cluster", &viewable_rules(&on, |namespaced| !namespaced)),
+            binding(&named("be", principal), &named("be", principal), None, &account),
+            binding("ceiling-of-the-cluster", "ceiling-of-the-cluster", None, &account),
+        ];
+        objects.extend(
+            places(namespaces).into_iter().map(|place| binding("ceiling", "ceiling", place, &account)),
+        );
+        self.apply_all(&objects).await;
         for place in places(namespaces) {
-            self.apply_all(&[binding("ceiling", place, &account)]).await;
+            let on_pods = json!({
+                "verb": "impersonate-on:user-info:list", "resource": "pods", "namespace": place,
+            });
+            self.until_may(&connector(), &on_pods).await;
         }
-        let on_pods = json!({
-            "verb": "impersonate-on:user-info:list", "resource": "pods", "namespace": namespaces.first(),
-        });
-        self.until_may(&connector(), &on_pods).await;
         let be = json!({
-            "verb": "impersonate:user-info", "group": "authentication.k8s.io", "resource": "users", "name": VIEWER,
+            "verb": "impersonate:user-info", "group": "authentication.k8s.io", "resource": "users",
+            "name": principal,
         });
         self.until_may(&connector(), &be).await;
         let version = json!({ "verb": "impersonate-on:user-info:get", "path": "/version" });
         self.until_may(&connector(), &version).await;
     }
 
-    /// Gives [`VIEWER`] the right to what is viewable, in the whole cluster or in namespaces.
-    pub(crate) async fn rights(&self, namespaces: &[&str]) {
+    /// Lets the connector do in a principal's name whatever the principal may.
+    pub(crate) async fn impersonation(&self, principal: &str) {
+        let account = json!({ "kind": "ServiceAccount", "name": "eks-connector", "namespace": NAMESPACE });
+        let be = json!({
+            "verbs": ["impersonate"], "apiGroups": [""], "resources": ["users"], "resourceNames": [principal],
+        });
+        let name = named("be-anything", principal);
+        self.apply_all(&[role(&name, &[be]), binding(&name, &name, None, &account)]).await;
+        let be = json!({ "verb": "impersonate", "resource": "users", "name": principal });
+        self.until_may(&connector(), &be).await;
+    }
+
+    /// Gives a principal the right to what is viewable, in the whole cluster or in namespaces.
+    pub(crate) async fn rights(&self, principal: &str, namespaces: &[&str]) {
         let verbs: Vec<String> = VERBS.iter().map(ToString::to_string).collect();
-        let user = json!({ "kind": "User", "name": VIEWER, "apiGroup": RBAC });
-        self.apply_all(&[role("viewing", &viewable_rules(&verbs, |_| true))]).await;
-        self.apply_all(&[role("viewing-of-the-cluster", &viewable_rules(&verbs, |namespaced| !namespaced))])
-            .await;
-        self.apply_all(&[binding("viewing-of-the-cluster", None, &user)]).await;
+        let user = json!({ "kind": "User", "name": principal, "apiGroup": RBAC });
+        let (viewing, of_cluster) = (named("viewing", principal), named("viewing-of-the-cluster", principal));
+        let mut objects = vec![
+            role("viewing", &viewable_rules(&verbs, |_| true)),
+            role("viewing-of-the-cluster", &viewable_rules(&verbs, |namespaced| !namespaced)),
+            binding(&of_cluster, "viewing-of-the-cluster", None, &user),
+        ];
+        objects
+            .extend(places(namespaces).into_iter().map(|place| binding(&viewing, "viewing", place, &user)));
+        self.apply_all(&objects).await;
         for place in places(namespaces) {
-            self.apply_all(&[binding("viewing", place, &user)]).await;
+            let pods = json!({ "verb": "list", "resource": "pods", "namespace": place });
+            self.until_may(principal, &pods).await;
         }
-        self.until_may(
-            VIEWER,
-            &json!({ "verb": "list", "resource": "pods", "namespace": namespaces.first() }),
-        )
-        .await;
-        self.until_may(VIEWER, &json!({ "verb": "list", "resource": "nodes" })).await;
-        self.until_may(VIEWER, &json!({ "verb": "get", "path": "/apis/apps" })).await;
+        self.until_may(principal, &json!({ "verb": "list", "resource": "nodes" })).await;
+        self.until_may(principal, &json!({ "verb": "get", "path": "/apis/apps" })).await;
     }
 
     /// Makes somebody cluster-admin.
     pub(crate) async fn make_admin(&self, principal: &str) {
         let user = json!({ "kind": "User", "name": principal, "apiGroup": RBAC });
-        let mut admin = binding("cluster-admin", None, &user);
-        admin["metadata"]["name"] = json!("an-admin");
-        self.apply_all(&[admin]).await;
+        self.apply_all(&[binding(&named("admin", principal), "cluster-admin", None, &user)]).await;
         self.until_may(principal, &json!({ "verb": "delete", "resource": "namespaces" })).await;
     }
 
@@ -131,7 +141,7 @@ impl Scene {
             return;
         }
         let subject = json!({ "kind": "User", "name": user, "apiGroup": RBAC });
-        self.apply_all(&[role(user, rules), binding(user, None, &subject)]).await;
+        self.apply_all(&[role(user, rules), binding(user, user, None, &subject)]).await;
         for rule in rules {
             let (resource, subresource) = rule["resources"][0]
                 .as_str()
@@ -167,6 +177,11 @@ fn connector() -> String {
     format!("system:serviceaccount:{NAMESPACE}:eks-connector")
 }
 
+/// A name for an object that is about a principal.
+fn named(what: &str, principal: &str) -> String {
+    format!("{what}-{}", principal.rsplit('/').next().unwrap_or_default().to_lowercase().replace('_', "-"))
+}
+
 fn places<'a>(namespaces: &[&'a str]) -> Vec<Option<&'a str>> {
     if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|name| Some(*name)).collect() }
 }
@@ -187,11 +202,11 @@ fn role(name: &str, rules: &[Value]) -> Value {
     json!({ "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole", "metadata": { "name": name }, "rules": rules })
 }
 
-fn binding(role: &str, namespace: Option<&str>, subject: &Value) -> Value {
+fn binding(name: &str, role: &str, namespace: Option<&str>, subject: &Value) -> Value {
     let kind = if namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
     json!({
         "apiVersion": format!("{RBAC}/v1"), "kind": kind,
-        "metadata": { "name": role, "namespace": namespace },
+        "metadata": { "name": name, "namespace": namespace },
         "roleRef": { "apiGroup": RBAC, "kind": "ClusterRole", "name": role },
         "subjects": [subject],
     })

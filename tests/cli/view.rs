@@ -149,6 +149,7 @@ async fn a_page_needs_nothing_from_elsewhere_and_no_name_can_break_it() {
     scene.connector_in(NAMESPACE).await;
     inhabit(&scene).await;
     scene.grant_as_eksctl().await;
+    scene.rights(ANA, &[]).await;
     let hostile = r#"<script>alert(1)</script><img src=x onerror="alert(2)">'"&"#;
     event(&scene, "hostile", "2036-01-01T00:00:00Z", "\"><b>Reason", hostile).await;
     let kubeconfig = std::fs::read_to_string(scene.lease.kubeconfig()).unwrap();

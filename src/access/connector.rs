@@ -79,8 +79,9 @@ pub async fn check_connector(ports: &ViewPorts, namespace: &str) -> Result<(), E
 }
 
 async fn absent(ports: &ViewPorts, namespace: &str) -> Error {
-    let error = Error::failed(Code::NO_CONNECTOR, format!("there is no connector in namespace {namespace}"))
-        .cause(format!("there is no service account {namespace}/{SERVICE_ACCOUNT}"));
+    let error =
+        Error::refused(Code::NO_CONNECTOR, format!("namespace {namespace} has no connector to view through"))
+            .cause(format!("there is no service account {namespace}/{SERVICE_ACCOUNT}"));
     // A search that is denied finds nothing.
     let elsewhere = ports.cluster.connectors().await.unwrap_or_default();
     let elsewhere: Vec<&str> = elsewhere.iter().map(|connector| connector.namespace.as_str()).collect();

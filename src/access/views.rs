@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use super::ceiling::reading;
 use super::grants::{Form, Grant, Grants, Held, Impersonation, Maker, Rights, Scope, ceiling};
-use super::observed::IamState;
 use super::names::{CONSOLE_VIEW_ROLE, SCOPED_VIEW_ROLE};
+use super::observed::IamState;
 use super::principal::Principal;
 use crate::manifest::{DEFAULT_NAMESPACE, ObjectKind};
 use crate::rbac::{Request, Role, RoleRef, Rule, Snapshot};

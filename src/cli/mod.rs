@@ -39,9 +39,9 @@ pub use render::{RenderArgs, RenderRequest};
 pub use revoke_view::RevokeViewArgs;
 pub use roles::{RolesArgs, RolesCommand, RolesCreateArgs, RolesShowArgs};
 pub use status::{StatusArgs, WaitFor};
-pub use whoami::WhoamiArgs;
 pub use verify_view::VerifyViewArgs;
 pub use view::ViewArgs;
+pub use whoami::WhoamiArgs;
 
 /// Connect any conformant Kubernetes cluster to the Amazon EKS console, and prove that it worked
 #[derive(Debug, Parser)]

@@ -250,8 +250,6 @@ codes! {
     /// A namespace that is to be viewed does not exist.
     NO_SUCH_NAMESPACE = "0631";
 
-    /// There is no connector in the namespace.
-    NO_CONNECTOR = "0650";
     /// None of the rights with which access can be found out is held.
     NOT_VERIFIABLE = "0651";
     /// The file that a page is to be written to exists.

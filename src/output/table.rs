@@ -65,9 +65,10 @@ pub(super) fn table(columns: &Columns<'_>, rows: Vec<Vec<Cell>>) -> String {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(NARROWEST));
     }
     if !columns.heads.is_empty() {
-        let heads = columns.heads.iter().map(|head| {
-            comfy_table::Cell::new(head.trim_start_matches('>')).add_attribute(Attribute::Bold)
-        });
+        let heads = columns
+            .heads
+            .iter()
+            .map(|head| comfy_table::Cell::new(head.trim_start_matches('>')).add_attribute(Attribute::Bold));
         table.set_header(heads.collect::<Vec<_>>());
     }
     for row in rows {

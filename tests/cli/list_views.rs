@@ -108,7 +108,7 @@ async fn what_lets_the_connector_be_anybody_is_told_first_of_all() {
 #[tokio::test]
 async fn without_a_connector_or_the_right_to_read_the_rules_it_says_so() {
     let mut scene = Scene::new().await;
-    scene.run(&["list-views"]).await.expect_error("EKSC0650", 1).says(&["eksconnect register"]);
+    scene.run(&["list-views"]).await.expect_error("EKSC0620", 3).says(&["eksconnect register"]);
     scene.connector_in(NAMESPACE).await;
     scene.become_user("nobody", &[]).await;
     let run = scene.run(&["list-views"]).await.expect_error("EKSC0305", 1);

@@ -159,10 +159,10 @@ async fn a_grant_of_namespaces_is_verified_there() {
 #[tokio::test]
 async fn without_a_connector_there_is_nothing_to_verify() {
     let scene = Scene::new().await;
-    let run = verify(&scene, VIEWER, &[]).await.expect_error("EKSC0650", 1);
-    run.says(&["no connector in namespace eks-connector", "eksconnect register"]);
-    let found = verify(&scene, VIEWER, &["-o", "json"]).await.expect(1).json();
-    assert_eq!(found["code"], "EKSC0650");
+    let run = verify(&scene, VIEWER, &[]).await.expect_error("EKSC0620", 3);
+    run.says(&["namespace eks-connector has no connector", "eksconnect register"]);
+    let found = verify(&scene, VIEWER, &["-o", "json"]).await.expect(3).json();
+    assert_eq!(found["code"], "EKSC0620");
     verify(&scene, "role/Viewer", &[]).await.expect(2);
     verify(&scene, VIEWER, &["--namespace-scope", "Not/One"]).await.expect_error("EKSC0105", 2);
     verify(&scene, VIEWER, &["--namespace-scope", "a", "--all-namespaces"]).await.expect(2);
@@ -175,7 +175,7 @@ async fn a_connector_in_another_namespace_is_named() {
     let set = include_str!("fixtures/helm.yaml").split("---\n").find(|one| one.contains("kind: StatefulSet"));
     // Its pods need not run.
     scene.kubectl_apply(&set.unwrap().replace("replicas: 2", "replicas: 0")).await;
-    let run = verify(&scene, VIEWER, &[]).await.expect_error("EKSC0650", 1);
+    let run = verify(&scene, VIEWER, &[]).await.expect_error("EKSC0620", 3);
     run.says(&["a connector in namespace tools", "add --namespace tools"]);
     let found = verify(&scene, VIEWER, &["--namespace", "tools", "-o", "json"]).await.expect(6).json();
     let mend = format!("eksconnect grant-view --principal {VIEWER} --namespace tools");

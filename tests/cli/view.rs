@@ -220,7 +220,7 @@ async fn many_objects_are_read_in_pages_and_few_are_shown() {
 #[tokio::test]
 async fn without_a_connector_or_the_right_to_act_as_it_there_is_nothing_to_see() {
     let mut scene = Scene::new().await;
-    view(&scene, VIEWER, &[]).await.expect_error("EKSC0650", 1).says(&["eksconnect register"]);
+    view(&scene, VIEWER, &[]).await.expect_error("EKSC0620", 3).says(&["eksconnect register"]);
     scene.connector_in(NAMESPACE).await;
     scene.become_user("nobody", &[]).await;
     let run = view(&scene, VIEWER, &[]).await.expect_error("EKSC0305", 1);

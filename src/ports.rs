@@ -3,6 +3,7 @@
 
 mod access;
 mod inventory;
+mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 
 pub use access::{Access, Acting, Asked, Decision, PrincipalFacts, Principals};
 pub use inventory::{Contexts, Inventory, Survey};
+pub use removal::{Clearing, LinkedDeletion, RoleRemoval};
 
 use crate::error::Error;
 use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret};

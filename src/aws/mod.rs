@@ -8,6 +8,7 @@ mod iam;
 mod inventory;
 mod principals;
 mod quotas;
+mod role_removal;
 mod sts;
 mod unreadable;
 

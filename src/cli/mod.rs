@@ -2,7 +2,9 @@
 
 mod command;
 mod completions;
+mod deregister;
 mod explain;
+mod gc;
 mod global;
 mod grant_view;
 mod halves;
@@ -17,6 +19,7 @@ mod role;
 mod roles;
 mod status;
 mod takeover;
+mod upgrade;
 mod verify_view;
 mod view;
 mod viewing;
@@ -27,7 +30,9 @@ use clap::{Parser, Subcommand};
 
 pub use command::{command, parse};
 pub use completions::{CompletionsArgs, Live, ManArgs, Shell, answer, page, pages, script};
+pub use deregister::DeregisterArgs;
 pub use explain::ExplainArgs;
+pub use gc::GcArgs;
 pub use global::{ColorChoice, Format, GlobalArgs};
 pub use grant_view::GrantViewArgs;
 pub use iam_policy::{IamPolicyArgs, Language, PolicyRequest};
@@ -39,6 +44,7 @@ pub use render::{RenderArgs, RenderRequest};
 pub use revoke_view::RevokeViewArgs;
 pub use roles::{RolesArgs, RolesCommand, RolesCreateArgs, RolesShowArgs};
 pub use status::{StatusArgs, WaitFor};
+pub use upgrade::UpgradeArgs;
 pub use verify_view::VerifyViewArgs;
 pub use view::ViewArgs;
 pub use whoami::WhoamiArgs;
@@ -60,6 +66,12 @@ pub struct Cli {
 pub enum Command {
     /// Register the cluster of a kubeconfig context with Amazon EKS and wait until it is ACTIVE
     Register(Box<RegisterArgs>),
+    /// Take a registration away again, from the account and from the cluster, without a trace
+    Deregister(DeregisterArgs),
+    /// Bring the agents to new images or settings, their state kept, and back if they do not work
+    Upgrade(Box<UpgradeArgs>),
+    /// Remove what eksconnect made and nobody needs any more: dead registrations, unused roles, orphaned agents
+    Gc(GcArgs),
     /// Let IAM users and roles view the cluster in the console, and have the API server prove it
     GrantView(Box<GrantViewArgs>),
     /// Let IAM users and roles view the cluster no more, whoever let them

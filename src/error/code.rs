@@ -184,6 +184,24 @@ codes! {
     ACTIVATION_EXPIRED = "0426";
     /// The agents did not become ready in time.
     AGENTS_NOT_READY = "0427";
+    /// There is nothing to deregister.
+    NOTHING_TO_DEREGISTER = "0460";
+    /// The registration is not this cluster's.
+    NOT_THIS_CLUSTER = "0461";
+    /// The registration of the connector that stands here cannot be found.
+    CONNECTOR_UNKNOWN = "0462";
+    /// What was deleted is not gone in time.
+    NAMESPACE_STUCK = "0463";
+    /// A role must not be deleted, or is still needed.
+    ROLE_STAYS = "0464";
+    /// The cluster has connectors in several namespaces.
+    SEVERAL_CONNECTORS = "0465";
+    /// There is nothing here that could be upgraded.
+    NOT_UPGRADABLE = "0470";
+    /// The new agents did not work, and were rolled back.
+    ROLLED_BACK = "0471";
+    /// The new agents did not work, and could not be rolled back.
+    NOT_ROLLED_BACK = "0472";
 
     /// The cluster is no registration that can be seen.
     NOT_CONNECTED = "0440";

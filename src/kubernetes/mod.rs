@@ -4,6 +4,7 @@ mod access;
 mod agents;
 mod api;
 mod certificate;
+mod clearing;
 mod client;
 mod contexts;
 mod diagnose;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::console::{BAD, Console, DIM, GOOD};
-use crate::registration::step;
+use crate::registration::{deregister, step};
 
 /// What a line is about.
 pub(super) trait Titled: Copy + Ord {
@@ -30,6 +30,20 @@ impl Titled for step::Topic {
 
     fn is_slow(self) -> bool {
         self == Self::Registration
+    }
+}
+
+impl Titled for deregister::step::Topic {
+    fn title(self) -> &'static str {
+        self.title()
+    }
+
+    fn counted(self) -> Option<&'static str> {
+        matches!(self, Self::Access | Self::Objects).then_some("removed")
+    }
+
+    fn is_slow(self) -> bool {
+        matches!(self, Self::Namespace | Self::ServiceLinkedRole)
     }
 }
 

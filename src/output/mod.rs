@@ -4,6 +4,7 @@ mod access;
 mod access_document;
 mod account;
 mod console;
+mod deregister;
 mod document;
 mod error;
 mod generated;
@@ -25,6 +26,7 @@ mod view;
 
 pub use access::AccessView;
 pub use console::Console;
+pub use deregister::{DeregisterView, Removal, Where};
 pub use generated::{completions, manual, manuals};
 pub use halves::HalfView;
 pub use iam_policy::policy;

@@ -19,6 +19,8 @@ use crate::registration::planner::RegisterPlan;
 use crate::registration::register::{Preview, Registered};
 use crate::registration::request::RegisterRequest;
 use crate::registration::step::{SERVICE_LINKED_ROLE, Step, Topic};
+use crate::registration::upgrade::Upgraded;
+use crate::registration::upgrade::request::UpgradeRequest;
 
 /// Something that a signal can end.
 pub trait Interruptible {
@@ -44,6 +46,11 @@ impl RegisterView {
     pub fn new(console: &Console, request: &RegisterRequest, context: &str, server: &str) -> Self {
         let view = Self::of(console, request.name.as_str(), request.wait, context, server);
         Self { provider_asked_for: request.provider.is_some(), ..view }
+    }
+
+    /// For upgrading: the name is known once the cluster has told it.
+    pub fn of_upgrade(console: &Console, request: &UpgradeRequest, context: &str, server: &str) -> Self {
+        Self::of(console, "", Some(request.wait), context, server)
     }
 
     pub(super) fn of(
@@ -84,6 +91,59 @@ impl RegisterView {
                 self.console.document(&document::plan(preview, &self.place(), diff));
             }
         }
+    }
+
+    /// A plan to upgrade that is not executed.
+    pub fn upgrade_preview(&self, preview: &Preview, diff: bool) {
+        match self.console.format() {
+            Format::Text => self.preview(preview, diff),
+            Format::Json | Format::Yaml => {
+                let mut document = document::plan(preview, &self.place(), diff);
+                document["kind"] = "UpgradePlan".into();
+                self.console.document(&document);
+            }
+        }
+    }
+
+    /// An upgrade ended well.
+    pub fn upgraded(&self, ended: &Upgraded) {
+        let Upgraded { preview, done, changed, viewers, took } = ended;
+        let name = &preview.desired.name;
+        if self.console.format() != Format::Text {
+            let ended = Registered {
+                desired: preview.desired.clone(),
+                observed: preview.observed.clone(),
+                done: done.clone(),
+                changed: *changed,
+                active: true,
+                took: *took,
+                granted: None,
+            };
+            let mut document = document::registered(&ended, &self.place());
+            document["kind"] = "UpgradeResult".into();
+            document["viewers"] = serde_json::json!(viewers.as_ref().ok());
+            if let Err(why) = viewers
+                && let Some(unverified) = document["unverified"].as_array_mut()
+            {
+                unverified.push(not_verified(why).into());
+            }
+            return self.console.document(&document);
+        }
+        if let Err(why) = viewers {
+            self.note(&not_verified(why));
+        }
+        let text = if *changed {
+            let viewers = match viewers {
+                Ok(0) | Err(_) => String::new(),
+                Ok(1) => " 1 principal can view as before.".to_owned(),
+                Ok(count) => format!(" {count} principals can view as before."),
+            };
+            format!("{BOLD}{name}{BOLD:#} is upgraded, and ACTIVE after {}.{viewers}", seconds(*took))
+        } else {
+            format!("{BOLD}{name}{BOLD:#} is ACTIVE and its agents are as they should be; nothing to do.")
+        };
+        self.console.say("");
+        self.console.result(&text);
     }
 
     /// The run ended: nothing is drawn any more.
@@ -175,6 +235,11 @@ impl RegisterView {
             }
         }
     }
+}
+
+/// What is said where it was not looked at whether grants work.
+fn not_verified(why: &str) -> String {
+    format!("Whether grants work as before was not verified ({why}).")
 }
 
 impl Interruptible for RegisterView {

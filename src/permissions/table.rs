@@ -23,11 +23,17 @@ pub enum Command {
     GrantView,
     /// `revoke-view`.
     RevokeView,
+    /// `deregister`.
+    Deregister,
+    /// `upgrade`.
+    Upgrade,
+    /// `gc`.
+    Gc,
 }
 
 impl Command {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Register,
         Self::Status,
         Self::List,
@@ -37,6 +43,9 @@ impl Command {
         Self::RolesDelete,
         Self::GrantView,
         Self::RevokeView,
+        Self::Deregister,
+        Self::Upgrade,
+        Self::Gc,
     ];
 
     /// As it is written on the command line, in one word.
@@ -51,6 +60,9 @@ impl Command {
             Self::RolesDelete => "roles-delete",
             Self::GrantView => "grant-view",
             Self::RevokeView => "revoke-view",
+            Self::Deregister => "deregister",
+            Self::Upgrade => "upgrade",
+            Self::Gc => "gc",
         }
     }
 }
@@ -183,12 +195,18 @@ pub const TABLE: &[Action] = &[
             sometimes(Command::Whoami, "finding a registration that the cluster does not name"),
             sometimes(Command::Status, "finding the registration without --name"),
             aid(Command::RolesShow, "which registrations use the agent role"),
+            sometimes(Command::Deregister, "finding a registration that the cluster does not name"),
+            aid(Command::Upgrade, "asked in advance, as for registering"),
         ],
     ),
     on(
         "eks:ListClusters",
         Resource::AnyRegion,
-        &[required(Command::RolesDelete, "whether a registration of any Region uses the agent role")],
+        &[
+            required(Command::RolesDelete, "whether a registration of any Region uses the agent role"),
+            sometimes(Command::Deregister, "--delete-role, --delete-service-linked-role: who uses the role"),
+            required(Command::Gc, "registrations, and which roles they use"),
+        ],
     ),
     on(
         "ssm:CreateActivation",
@@ -198,15 +216,23 @@ pub const TABLE: &[Action] = &[
     on(
         "ssm:DeleteActivation",
         Resource::Regional,
-        &[required(Command::Register, "EKS takes the activation back in the caller's name")],
+        &[
+            required(Command::Register, "EKS takes the activation back in the caller's name"),
+            sometimes(Command::Deregister, "EKS takes the activation back in the caller's name"),
+            sometimes(Command::Gc, "EKS takes the activation back in the caller's name"),
+        ],
     ),
     on(
         "ssm:DeregisterManagedInstance",
         Resource::Regional,
-        &[sometimes(
-            Command::Register,
-            "removing a registration whose agents are lost, before it is made anew",
-        )],
+        &[
+            sometimes(
+                Command::Register,
+                "removing a registration whose agents are lost, before it is made anew",
+            ),
+            sometimes(Command::Deregister, "EKS takes the agents' instances away in the caller's name"),
+            sometimes(Command::Gc, "EKS takes the agents' instances away in the caller's name"),
+        ],
     ),
     on(
         "eks:DescribeCluster",
@@ -217,12 +243,18 @@ pub const TABLE: &[Action] = &[
             required(Command::List, "the status"),
             required(Command::Whoami, "the registration"),
             aid(Command::RolesShow, "which registrations use the agent role"),
+            required(Command::Deregister, "whether the registration is this cluster's"),
+            required(Command::Upgrade, "whether the registration is this cluster's, and ACTIVE"),
         ],
     ),
     on(
         "eks:DescribeCluster",
         Resource::AnyRegistration,
-        &[sometimes(Command::RolesDelete, "whether a registration of any Region uses the agent role")],
+        &[
+            sometimes(Command::RolesDelete, "whether a registration of any Region uses the agent role"),
+            sometimes(Command::Deregister, "--delete-role, --delete-service-linked-role: who uses the role"),
+            sometimes(Command::Gc, "each registration's status and role"),
+        ],
     ),
     on(
         "eks:TagResource",
@@ -232,12 +264,23 @@ pub const TABLE: &[Action] = &[
     on(
         "eks:DeregisterCluster",
         Resource::Registration,
-        &[sometimes(Command::Register, "taking back a registration that can never become ACTIVE")],
+        &[
+            sometimes(Command::Register, "taking back a registration that can never become ACTIVE"),
+            required(Command::Deregister, "the registration goes"),
+        ],
+    ),
+    on(
+        "eks:DeregisterCluster",
+        Resource::AnyRegistration,
+        &[sometimes(Command::Gc, "registrations that have FAILED or expired go")],
     ),
     on(
         "servicequotas:GetServiceQuota",
         Resource::Regional,
-        &[aid(Command::Register, "whether there is room for one more")],
+        &[
+            aid(Command::Register, "whether there is room for one more"),
+            aid(Command::Upgrade, "asked in advance, as for registering"),
+        ],
     ),
     on(
         "iam:GetRole",
@@ -247,6 +290,9 @@ pub const TABLE: &[Action] = &[
             required(Command::RolesShow, "the role"),
             required(Command::RolesCreate, "whether the role exists and can be used"),
             required(Command::RolesDelete, "whether the role is eksconnect's own"),
+            sometimes(Command::Deregister, "--delete-role: whether the role may go"),
+            aid(Command::Upgrade, "read with the registration"),
+            sometimes(Command::Gc, "whether a role is eksconnect's own"),
         ],
     ),
     on(
@@ -257,6 +303,9 @@ pub const TABLE: &[Action] = &[
             aid(Command::RolesShow, "whether its inline policy is right"),
             aid(Command::RolesCreate, "whether its inline policy is right"),
             aid(Command::RolesDelete, "read with the role"),
+            aid(Command::Deregister, "read with the role"),
+            aid(Command::Upgrade, "read with the role"),
+            aid(Command::Gc, "read with the role"),
         ],
     ),
     on(
@@ -305,19 +354,39 @@ pub const TABLE: &[Action] = &[
     on(
         "iam:ListRolePolicies",
         Resource::AgentRole,
-        &[required(Command::RolesDelete, "the policies that go before the role")],
+        &[
+            required(Command::RolesDelete, "the policies that go before the role"),
+            sometimes(Command::Deregister, "--delete-role: the policies that go before the role"),
+            sometimes(Command::Gc, "the policies that go before the role"),
+        ],
     ),
     on(
         "iam:ListAttachedRolePolicies",
         Resource::AgentRole,
-        &[required(Command::RolesDelete, "the policies that go before the role")],
+        &[
+            required(Command::RolesDelete, "the policies that go before the role"),
+            sometimes(Command::Deregister, "--delete-role: the policies that go before the role"),
+            sometimes(Command::Gc, "the policies that go before the role"),
+        ],
     ),
     on(
         "iam:DeleteRolePolicy",
         Resource::AgentRole,
-        &[required(Command::RolesDelete, "the policy goes before the role")],
+        &[
+            required(Command::RolesDelete, "the policy goes before the role"),
+            sometimes(Command::Deregister, "--delete-role: the policy goes before the role"),
+            sometimes(Command::Gc, "the policy goes before the role"),
+        ],
     ),
-    on("iam:DeleteRole", Resource::AgentRole, &[required(Command::RolesDelete, "the role")]),
+    on(
+        "iam:DeleteRole",
+        Resource::AgentRole,
+        &[
+            required(Command::RolesDelete, "the role"),
+            sometimes(Command::Deregister, "--delete-role"),
+            sometimes(Command::Gc, "a role that nothing uses"),
+        ],
+    ),
     Action {
         name: "iam:PassRole",
         resource: Resource::AgentRole,
@@ -331,17 +400,25 @@ pub const TABLE: &[Action] = &[
             aid(Command::Register, "whether the role exists"),
             aid(Command::RolesShow, "whether the role exists"),
             required(Command::RolesCreate, "whether the role exists"),
+            sometimes(Command::Deregister, "--delete-role, --delete-service-linked-role: whether it exists"),
+            aid(Command::Upgrade, "read with the registration"),
         ],
     ),
     on(
         "iam:DeleteServiceLinkedRole",
         Resource::ServiceLinkedRole,
-        &[sometimes(Command::RolesDelete, "--delete-service-linked-role")],
+        &[
+            sometimes(Command::RolesDelete, "--delete-service-linked-role"),
+            sometimes(Command::Deregister, "--delete-service-linked-role"),
+        ],
     ),
     on(
         "iam:GetServiceLinkedRoleDeletionStatus",
         Resource::ServiceLinkedRole,
-        &[sometimes(Command::RolesDelete, "--delete-service-linked-role, waited to its end")],
+        &[
+            sometimes(Command::RolesDelete, "--delete-service-linked-role, waited to its end"),
+            sometimes(Command::Deregister, "--delete-service-linked-role, waited to its end"),
+        ],
     ),
     Action {
         name: "iam:CreateServiceLinkedRole",
@@ -401,6 +478,7 @@ pub const TABLE: &[Action] = &[
         &[
             sometimes(Command::GrantView, "--permission-set: the role of that permission set"),
             sometimes(Command::RevokeView, "--permission-set: the role of that permission set"),
+            required(Command::Gc, "the roles of eksconnect's own"),
         ],
     ),
     on(

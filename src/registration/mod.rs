@@ -1,6 +1,7 @@
 //! Registering: request, desired, observed, and the pure planner between them; and the use case that runs them.
 
 pub mod activation;
+pub mod deregister;
 pub mod desired;
 pub mod grants;
 pub mod halves;
@@ -25,5 +26,6 @@ mod situation;
 pub mod step;
 pub mod takeover;
 mod undo;
+pub mod upgrade;
 mod wait;
 pub(crate) mod worker;

@@ -185,7 +185,7 @@ pub(super) fn refuse_another_cluster(observed: &Observed, uid: &str) -> Result<(
     Err(identity_changed(what))
 }
 
-fn identity_changed(what: String) -> Error {
+pub(super) fn identity_changed(what: String) -> Error {
     Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
         .cause(what)
         .fix("check the credentials and --context, then run the same command again")

@@ -2,6 +2,8 @@
 
 mod access;
 mod complete;
+mod deregister;
+mod gc;
 mod grant_view;
 mod inventory;
 mod list_views;
@@ -9,6 +11,7 @@ mod register;
 mod render;
 mod revoke_view;
 mod roles;
+mod upgrade;
 mod verify_view;
 mod view;
 mod viewing;
@@ -57,6 +60,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             console.page(code);
             ExitCode::SUCCESS
         }),
+        Command::Deregister(args) => {
+            in_runtime(&console, deregister::deregister(&console, &cli.global, args))
+        }
+        Command::Upgrade(args) => in_runtime(&console, upgrade::upgrade(&console, &cli.global, args)),
+        Command::Gc(args) => in_runtime(&console, gc::gc(&console, &cli.global, args)),
         Command::GrantView(args) => in_runtime(&console, grant_view::grant_view(&console, &cli.global, args)),
         Command::RevokeView(args) => {
             in_runtime(&console, revoke_view::revoke_view(&console, &cli.global, args))

@@ -42,6 +42,15 @@ const PURE: &[&str] = &[
     "access/viewable.rs",
     "access/views.rs",
     "registration/activation.rs",
+    "registration/deregister/belongs.rs",
+    "registration/deregister/garbage.rs",
+    "registration/deregister/planner.rs",
+    "registration/deregister/remains.rs",
+    "registration/deregister/request.rs",
+    "registration/deregister/roles.rs",
+    "registration/deregister/seen.rs",
+    "registration/deregister/step.rs",
+    "registration/deregister/target.rs",
     "registration/desired.rs",
     "registration/handed.rs",
     "registration/installed.rs",
@@ -68,6 +77,8 @@ const PURE: &[&str] = &[
     "permissions/",
     "plan/mod.rs",
     "rbac/",
+    "registration/upgrade/planner.rs",
+    "registration/upgrade/request.rs",
 ];
 
 const IMPURE: [&str; 8] =

@@ -97,6 +97,29 @@ async fn results_plans_and_errors_fit_their_schemas() {
     scene.refuse("eks", "DescribeCluster", 403, "AccessDeniedException", "no").await;
     error.fits(&scene.register(&["-o", "json"]).await.expect(1).json());
 
+    scene.heal().await;
+    let upgrade = Schema::new(include_str!("../../docs/schemas/upgrade-result.json"));
+    let upgrade_plan = Schema::new(include_str!("../../docs/schemas/upgrade-plan.json"));
+    let fewer = ["upgrade", "--name", "onprem1", "--replicas", "1", "-o", "json"];
+    let to_be_upgraded = scene.run(&[&fewer[..], &["--dry-run", "--diff"]].concat()).await.expect(0).json();
+    upgrade_plan.fits(&to_be_upgraded);
+    let upgraded = scene.run(&fewer).await.expect(0).json();
+    upgrade.fits(&upgraded);
+    let collection = Schema::new(include_str!("../../docs/schemas/gc-result.json"));
+    let collection_plan = Schema::new(include_str!("../../docs/schemas/gc-plan.json"));
+    let to_be_collected = scene.run(&["gc", "-o", "json", "--dry-run"]).await.expect(0).json();
+    collection_plan.fits(&to_be_collected);
+    let collected = scene.run(&["gc", "-o", "json"]).await.expect(0).json();
+    collection.fits(&collected);
+    let removal = Schema::new(include_str!("../../docs/schemas/deregister-result.json"));
+    let removal_plan = Schema::new(include_str!("../../docs/schemas/deregister-plan.json"));
+    let deregister = ["deregister", "--name", "onprem1", "--namespace", "eks-connector", "-o", "json"];
+    let to_be_removed = scene.run(&[&deregister[..], &["--dry-run"]].concat()).await.expect(0).json();
+    removal_plan.fits(&to_be_removed);
+    let removed = scene.run(&[&deregister[..], &["--yes"]].concat()).await.expect(0).json();
+    removal.fits(&removed);
+
+    // A schema that accepts anything would prove nothing.
     for (schema, document) in [
         (&result, &registered),
         (&plan, &planned),
@@ -105,6 +128,12 @@ async fn results_plans_and_errors_fit_their_schemas() {
         (&activation, &handed),
         (&other_half, &connected),
         (&render, &rendered),
+        (&upgrade, &upgraded),
+        (&upgrade_plan, &to_be_upgraded),
+        (&collection, &collected),
+        (&collection_plan, &to_be_collected),
+        (&removal, &removed),
+        (&removal_plan, &to_be_removed),
     ] {
         schema.refuses_other_members(document);
     }

@@ -70,6 +70,41 @@ const REVOKE: Habit = Habit {
     ..changes(&["revoke-view"], SELF, ("revoke-view-result", "revoke-view-plan"), None)
 };
 
+/// Where the registration is another one there is nothing to do.
+const DEREGISTER: Habit = Habit {
+    before: &[&[
+        "register",
+        "--name",
+        "gone",
+        "--provider",
+        "OTHER",
+        "--aws-only",
+        "--activation-out",
+        "%HOME%/gone.json",
+    ]],
+    ..changes(
+        &["deregister"],
+        &["--name", "gone", "--aws-only", "--allow-missing"],
+        ("deregister-result", "deregister-plan"),
+        Some(NAME),
+    )
+};
+
+const UPGRADE: Habit = Habit {
+    before: &[&["register", "--name", "onprem1", "--network-policy", "egress"]],
+    ..changes(
+        &["upgrade"],
+        &["--name", "onprem1", "--network-policy", "ingress"],
+        ("upgrade-result", "upgrade-plan"),
+        None,
+    )
+};
+
+const GC: Habit = Habit {
+    before: &[&["roles", "create", "--role-name", "Unused"]],
+    ..changes(&["gc"], &["--aws-only", "--older-than", "1ms"], ("gc-result", "gc-plan"), None)
+};
+
 /// Every command. Those that take the registration away come last.
 const HABITS: &[Habit] = &[
     changes(
@@ -104,6 +139,9 @@ const HABITS: &[Habit] = &[
     offline(&["iam-policy"], &["register"], "caller-policy"),
     offline(&["completions"], &["bash"], "completions"),
     offline(&["man"], &["register"], "manual-page"),
+    UPGRADE,
+    GC,
+    DEREGISTER,
 ];
 
 /// The options of every command.
@@ -243,8 +281,10 @@ async fn a_dry_run_shows_what_would_change_and_changes_nothing() {
     habits.sort_by_key(|habit| habit.before.len());
     for habit in habits {
         let Effect::Changes { dry_run } = habit.effect else { continue };
+        let home = scene.lease.home().display().to_string();
         for arguments in habit.before {
-            scene.run(arguments).await.expect(0);
+            let words: Vec<String> = arguments.iter().map(|word| word.replace("%HOME%", &home)).collect();
+            scene.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await.expect(0);
         }
         let before = world(&scene).await;
         let plan = run(&scene, habit, &["--dry-run", "-o", "json"]).await.expect(0).json();

@@ -169,6 +169,8 @@ async fn a_page_needs_nothing_from_elsewhere_and_no_name_can_break_it() {
         assert!(!page.contains(hostile), "{hostile} is in the page");
     }
     assert!(page.contains("&lt;script&gt;alert(1)"), "it is shown as text");
+    // The event's message is text, whatever it looks like.
+    let page = page.replace("&lt;img src=x", "");
     for reference in ["src=", "href=", "url(", "@import", "<link", "<iframe", "<script"] {
         assert!(!page.contains(reference), "{reference} refers to something else");
     }

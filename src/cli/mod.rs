@@ -42,7 +42,7 @@ pub use principals::PrincipalArgs;
 pub use register::{RegisterArgs, Request};
 pub use render::{RenderArgs, RenderRequest};
 pub use revoke_view::RevokeViewArgs;
-pub use roles::{RolesArgs, RolesCommand, RolesCreateArgs, RolesShowArgs};
+pub use roles::{RolesArgs, RolesCommand, RolesCreateArgs, RolesDeleteArgs, RolesShowArgs};
 pub use status::{StatusArgs, WaitFor};
 pub use upgrade::UpgradeArgs;
 pub use verify_view::VerifyViewArgs;
@@ -82,7 +82,7 @@ pub enum Command {
     List(ListArgs),
     /// Tell which registration the cluster of a context is, or which context a registration is
     Whoami(WhoamiArgs),
-    /// Show or make the roles that registering needs
+    /// Show, make or delete the roles that registering needs
     Roles(RolesArgs),
     /// Render the connector for GitOps, as YAML or for Kustomize; asks nobody
     Render(Box<RenderArgs>),

@@ -1,17 +1,21 @@
 //! `eksconnect roles`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
-use super::global::{OUTPUT, WHERE};
+use super::global::{HOW_LONG, OUTPUT, WHERE, duration};
 use super::role::DesignArgs;
 use crate::error::Error;
+use crate::registration::deregister::roles_alone::RolesRequest;
 use crate::registration::name::check_role_name;
 use crate::registration::request::{DEFAULT_ROLE_NAME, RoleDesign};
 
 const EXAMPLES: &str = "\
 Examples:
   eksconnect roles show       the roles that registering needs, and what uses them
-  eksconnect roles create     make them before anybody registers";
+  eksconnect roles create     make them before anybody registers
+  eksconnect roles delete     delete them once nothing uses them";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -27,6 +31,14 @@ Examples:
 
 register makes them too. Made beforehand, whoever registers needs no right to make roles. Run again it repairs a role of
 eksconnect's own, and leaves any other as it is.";
+
+const DELETE_EXAMPLES: &str = "\
+Examples:
+  eksconnect roles delete
+  eksconnect roles delete --dry-run
+  eksconnect roles delete --delete-service-linked-role --yes
+
+Only a role that eksconnect or eksctl made is deleted, and only if no registration of any Region uses it. It asks first.";
 
 /// Arguments of `roles`.
 #[derive(Debug, Args)]
@@ -44,6 +56,8 @@ pub enum RolesCommand {
     Show(RolesShowArgs),
     /// Make the agent role and the service-linked role, or repair them
     Create(RolesCreateArgs),
+    /// Delete the agent role, once no registration of any Region uses it
+    Delete(RolesDeleteArgs),
 }
 
 /// Arguments of `roles show`.
@@ -93,5 +107,47 @@ impl RolesCreateArgs {
     /// What is wrong, in the first option that is wrong.
     pub fn design(&self) -> Result<RoleDesign, Error> {
         self.design.design()
+    }
+}
+
+/// Arguments of `roles delete`.
+#[derive(Debug, Args)]
+#[command(after_help = DELETE_EXAMPLES)]
+pub struct RolesDeleteArgs {
+    /// Name of the agent role
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_ROLE_NAME, help_heading = WHERE)]
+    role_name: String,
+    /// Delete the account's service-linked role too, if no registration of any Region is left
+    #[arg(long, help_heading = WHERE)]
+    delete_service_linked_role: bool,
+    /// How long to wait until the service-linked role is gone
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "5m",
+        value_parser = duration,
+        help_heading = HOW_LONG
+    )]
+    wait_timeout: Duration,
+    /// Show what would be deleted, and delete nothing
+    #[arg(long, help_heading = OUTPUT)]
+    pub dry_run: bool,
+    /// End a dry run with exit code 7 if something would be deleted
+    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
+    pub detailed_exitcode: bool,
+}
+
+impl RolesDeleteArgs {
+    /// The request.
+    ///
+    /// # Errors
+    /// The name cannot be one of a role.
+    pub fn request(&self) -> Result<RolesRequest, Error> {
+        check_role_name(&self.role_name)?;
+        Ok(RolesRequest {
+            role: self.role_name.clone(),
+            delete_service_linked_role: self.delete_service_linked_role,
+            wait: self.wait_timeout,
+        })
     }
 }

@@ -35,9 +35,11 @@ pub enum Removal {
     Deregister,
     /// `gc`.
     Collect,
+    /// `roles delete`.
+    Roles,
 }
 
-/// Shows a run of `deregister` or of `gc`.
+/// Shows a run of `deregister`, of `gc` or of `roles delete`.
 pub struct DeregisterView {
     console: Console,
     lines: Lines<Topic>,
@@ -100,21 +102,19 @@ impl DeregisterView {
         .into_iter()
         .flatten()
         .collect();
-        let text = if self.removal == Removal::Collect {
-            match (ended.changed, seconds(ended.took)) {
-                (true, took) => {
-                    format!("What was of no use any more is gone from {} after {took}.", places.join(" and "))
-                }
-                (false, _) => format!("Nothing in {} is of no use; nothing to do.", places.join(" and ")),
+        let (place, took) = (places.join(" and "), seconds(ended.took));
+        let text = match (self.removal, ended.changed) {
+            (Removal::Deregister, true) => format!("{BOLD}{name}{BOLD:#} is gone from {place} after {took}."),
+            (Removal::Deregister, false) => format!("There is nothing of {name} in {place}; nothing to do."),
+            (Removal::Collect, true) => {
+                format!("What was of no use any more is gone from {place} after {took}.")
             }
-        } else if ended.changed {
-            format!(
-                "{BOLD}{name}{BOLD:#} is gone from {} after {}.",
-                places.join(" and "),
-                seconds(ended.took)
-            )
-        } else {
-            format!("There is nothing of {name} in {}; nothing to do.", places.join(" and "))
+            (Removal::Collect, false) => format!("Nothing in {place} is of no use; nothing to do."),
+            (Removal::Roles, true) => {
+                let gone = ended.preview.plan.plan.iter().filter_map(|(_, planned)| role_of(&planned.step));
+                format!("Gone from {place}: {BOLD}{}{BOLD:#}.", gone.collect::<Vec<_>>().join(", "))
+            }
+            (Removal::Roles, false) => format!("There is no such role in {place}; nothing to do."),
         };
         self.console.say("");
         self.console.result(&text);
@@ -242,6 +242,13 @@ impl DeregisterView {
             },
             "notes": preview.plan.notes,
         });
+        if let Some(roles) = preview.seen.account.as_ref().and_then(|account| account.roles.as_ref())
+            && self.removal == Removal::Roles
+            && let Some(members) = document.as_object_mut()
+        {
+            members.remove("registration");
+            members.insert("role".to_owned(), json!(roles.name));
+        }
         if let Some(account) = &preview.seen.account {
             document["account"] = Self::account_document(account);
         }
@@ -273,6 +280,7 @@ impl DeregisterView {
         let kind = match self.removal {
             Removal::Deregister => "DeregisterPlan",
             Removal::Collect => "GcPlan",
+            Removal::Roles => "RolesRemovalPlan",
         };
         let mut document = self.base_document(kind, preview);
         document["changes"] = json!(preview.changes_something());
@@ -284,6 +292,7 @@ impl DeregisterView {
         let kind = match self.removal {
             Removal::Deregister => "DeregisterResult",
             Removal::Collect => "GcResult",
+            Removal::Roles => "RolesRemovalResult",
         };
         let mut document = self.base_document(kind, &ended.preview);
         document["changed"] = json!(ended.changed);
@@ -314,12 +323,12 @@ fn deregistered(step: &Step) -> Option<&str> {
 fn role_of(step: &Step) -> Option<&str> {
     match step {
         Step::DeleteRole { role, .. } => Some(role),
+        Step::DeleteServiceLinkedRole => Some(SERVICE_LINKED_ROLE),
         Step::HoldLease { .. }
         | Step::Delete { .. }
         | Step::Deregister { .. }
         | Step::StopAgents { .. }
         | Step::Unmark(_)
-        | Step::DeleteServiceLinkedRole
         | Step::AwaitNamespace { .. } => None,
     }
 }

@@ -1,13 +1,15 @@
 //! What the caller of each command needs in IAM: one table, from which policies are made and against which the proofs run.
 
+mod actions;
 mod cloudformation;
 mod policy;
 mod table;
 mod terraform;
 
+pub use actions::TABLE;
 pub use cloudformation::template;
 pub use policy::{Document, Place, Statement, document};
-pub use table::{Action, Command, Condition, Need, Resource, TABLE, Use};
+pub use table::{Action, Command, Condition, Need, Resource, Use};
 pub use terraform::hcl;
 
 /// The actions of some commands, each once, in the table's order.

@@ -78,6 +78,7 @@ impl Place {
                 arns.extend((bare != self.role).then(|| role(bare)));
                 arns
             }
+            Resource::AnyRole => vec![role("*")],
             Resource::ServiceLinkedRole => vec![
                 role(&format!("aws-service-role/eks-connector.amazonaws.com/{SERVICE_LINKED_ROLE}")),
                 role(SERVICE_LINKED_ROLE),

@@ -8,6 +8,7 @@ pub mod planner;
 mod remains;
 pub mod request;
 pub mod roles;
+pub mod roles_alone;
 pub mod seen;
 pub mod step;
 mod stuck;
@@ -17,10 +18,13 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use self::look::{RemovalPorts, look, look_for_garbage};
 use self::planner::{DeregisterPlan, plan};
 use self::remains::History;
 use self::request::{DeregisterRequest, GcRequest};
+use self::roles_alone::{RolesRequest, look_at_roles};
 use self::seen::Seen;
 use self::step::Step;
 use self::worker::RemovalWorker;
@@ -64,6 +68,8 @@ pub enum Job<'a> {
     Deregister(&'a DeregisterRequest),
     /// What nobody needs any more.
     Collect(&'a GcRequest),
+    /// The roles, once nothing uses them.
+    Roles(&'a RolesRequest),
 }
 
 impl Job<'_> {
@@ -71,6 +77,13 @@ impl Job<'_> {
         match self {
             Self::Deregister(request) => look(ports, request).await,
             Self::Collect(request) => look_for_garbage(ports, request).await,
+            Self::Roles(request) => {
+                let account = match &ports.account {
+                    Some(ports) => Some(look_at_roles(ports, request).await?),
+                    None => None,
+                };
+                Ok(Seen { now: Timestamp::now(), account, cluster: None })
+            }
         }
     }
 
@@ -83,6 +96,7 @@ impl Job<'_> {
             }
             Self::Deregister(request) => plan(request, seen, &token),
             Self::Collect(request) => Ok(garbage::plan(request, seen, &token)),
+            Self::Roles(request) => roles_alone::plan(request, seen.account.as_ref()),
         }
     }
 
@@ -90,6 +104,7 @@ impl Job<'_> {
         match self {
             Self::Deregister(request) => request.wait,
             Self::Collect(request) => request.wait,
+            Self::Roles(request) => request.wait,
         }
     }
 
@@ -97,6 +112,7 @@ impl Job<'_> {
         match self {
             Self::Deregister(request) => request.namespace.clone(),
             Self::Collect(request) => request.namespace.clone(),
+            Self::Roles(_) => None,
         }
     }
 }
@@ -272,6 +288,7 @@ impl Operation for Removing<'_> {
                 format!("deregistering {}", name.unwrap_or_else(|| "the cluster".to_owned()))
             }
             Job::Collect(_) => "collecting garbage".to_owned(),
+            Job::Roles(request) => format!("deleting the role {}", request.role),
         }
     }
 }

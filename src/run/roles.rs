@@ -3,13 +3,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::deregister::account_ports;
 use super::{listen, previewed};
 use crate::aws;
-use crate::cli::{GlobalArgs, RolesArgs, RolesCommand, RolesCreateArgs, RolesShowArgs};
+use crate::cli::{GlobalArgs, RolesArgs, RolesCommand, RolesCreateArgs, RolesDeleteArgs, RolesShowArgs};
 use crate::error::Error;
 use crate::inventory::roles::{RolePorts, look_at_roles};
-use crate::output::{self, Console, RolesView};
+use crate::output::{self, Console, DeregisterView, Removal, RolesView};
 use crate::plan::Stop;
+use crate::registration::deregister::look::RemovalPorts;
+use crate::registration::deregister::{self, Job, remove};
 use crate::registration::halves::roles::{RolesPorts, create_roles, preview};
 
 pub(super) async fn roles(
@@ -20,6 +23,7 @@ pub(super) async fn roles(
     match &args.command {
         RolesCommand::Show(args) => show(console, global, args).await,
         RolesCommand::Create(args) => create(console, global, args).await,
+        RolesCommand::Delete(args) => delete(console, global, args).await,
     }
 }
 
@@ -50,5 +54,23 @@ async fn create(console: &Console, global: &GlobalArgs, args: &RolesCreateArgs) 
     let ended = create_roles(&ports, &design, &view, &stop).await;
     view.end(ended.is_ok());
     view.created(&ended?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn delete(console: &Console, global: &GlobalArgs, args: &RolesDeleteArgs) -> Result<ExitCode, Error> {
+    let request = args.request()?;
+    let aws = aws::connect(&global.aws()).await?;
+    let ports = RemovalPorts { account: Some(account_ports(&aws)), cluster: None };
+    let view = Arc::new(DeregisterView::new(console, None, Removal::Roles));
+    if args.dry_run {
+        let preview = deregister::preview(&ports, Job::Roles(&request)).await?;
+        view.preview(&preview);
+        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+    }
+    let stop = Stop::default();
+    listen(&stop, &view)?;
+    let ended = remove(&ports, Job::Roles(&request), &view, &stop).await;
+    view.end(ended.is_ok());
+    view.deregistered(&ended?);
     Ok(ExitCode::SUCCESS)
 }

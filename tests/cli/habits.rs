@@ -100,9 +100,24 @@ const UPGRADE: Habit = Habit {
     )
 };
 
+const ROLES_DELETE: Habit = Habit {
+    before: &[&["roles", "create", "--role-name", "Unused"]],
+    ..changes(
+        &["roles", "delete"],
+        &["--role-name", "Unused"],
+        ("roles-removal-result", "roles-removal-plan"),
+        Some(&["--role-name", "Unused"]),
+    )
+};
+
 const GC: Habit = Habit {
     before: &[&["roles", "create", "--role-name", "Unused"]],
-    ..changes(&["gc"], &["--aws-only", "--older-than", "1ms"], ("gc-result", "gc-plan"), None)
+    ..changes(
+        &["gc"],
+        &["--aws-only", "--older-than", "1ms"],
+        ("gc-result", "gc-plan"),
+        Some(&["--aws-only", "--older-than", "1ms"]),
+    )
 };
 
 /// Every command. Those that take the registration away come last.
@@ -140,6 +155,7 @@ const HABITS: &[Habit] = &[
     offline(&["completions"], &["bash"], "completions"),
     offline(&["man"], &["register"], "manual-page"),
     UPGRADE,
+    ROLES_DELETE,
     GC,
     DEREGISTER,
 ];
@@ -161,6 +177,15 @@ const GLOBAL: [&str; 10] = [
 fn schema(name: &str) -> Schema {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{name}.json"));
     Schema::new(&std::fs::read_to_string(path).unwrap())
+}
+
+/// Gives the command something to change.
+async fn prepare(scene: &Scene, habit: &Habit) {
+    let home = scene.lease.home().display().to_string();
+    for arguments in habit.before {
+        let words: Vec<String> = arguments.iter().map(|word| word.replace("%HOME%", &home)).collect();
+        scene.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await.expect(0);
+    }
 }
 
 async fn run(scene: &Scene, habit: &Habit, more: &[&str]) -> Run {
@@ -282,11 +307,7 @@ async fn a_dry_run_shows_what_would_change_and_changes_nothing() {
     habits.sort_by_key(|habit| habit.before.len());
     for habit in habits {
         let Effect::Changes { dry_run } = habit.effect else { continue };
-        let home = scene.lease.home().display().to_string();
-        for arguments in habit.before {
-            let words: Vec<String> = arguments.iter().map(|word| word.replace("%HOME%", &home)).collect();
-            scene.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await.expect(0);
-        }
+        prepare(&scene, habit).await;
         let before = world(&scene).await;
         let plan = run(&scene, habit, &["--dry-run", "-o", "json"]).await.expect(0).json();
         schema(dry_run).fits(&plan);
@@ -300,9 +321,10 @@ async fn a_dry_run_shows_what_would_change_and_changes_nothing() {
 async fn nothing_is_changed_that_is_asked_about_where_nobody_can_answer() {
     let scene = Scene::new().await;
     scene.register(&[]).await.expect(0);
-    let before = world(&scene).await;
     for habit in HABITS {
         let Some(asks) = habit.asks else { continue };
+        prepare(&scene, habit).await;
+        let before = world(&scene).await;
         let run = scene.run(&[habit.words, asks].concat()).await.expect_error("EKSC0112", 3);
         run.says(&["--yes"]);
         let error = scene.run(&[habit.words, asks, &["-o", "json"]].concat()).await.expect(3).json();

@@ -37,15 +37,88 @@ const REGISTERS: [Proof; 2] = [
     },
 ];
 
-const ROLES: [Proof; 1] =
-    [Proof { command: "roles-create", arguments: &["roles", "create"], before: Some(&[]), needs: None }];
+const UPGRADES: [Proof; 1] = [Proof {
+    command: "upgrade",
+    arguments: &["upgrade", "--replicas", "1"],
+    before: Some(&[REGISTER]),
+    needs: None,
+}];
+
+const DEREGISTERS: [Proof; 2] = [
+    Proof {
+        command: "deregister",
+        arguments: &["deregister", "--name", "onprem1", "--yes"],
+        before: Some(&[REGISTER]),
+        needs: None,
+    },
+    Proof {
+        command: "deregister",
+        arguments: &[
+            "deregister",
+            "--name",
+            "onprem1",
+            "--delete-role",
+            "--delete-service-linked-role",
+            "--yes",
+        ],
+        before: Some(&[REGISTER]),
+        needs: Some(&[
+            "eks:ListClusters",
+            "iam:GetRole",
+            "iam:ListRolePolicies",
+            "iam:ListAttachedRolePolicies",
+            "iam:DeleteRolePolicy",
+            "iam:DeleteRole",
+            "iam:DeleteServiceLinkedRole",
+            "iam:GetServiceLinkedRoleDeletionStatus",
+        ]),
+    },
+];
+
+const MAKE_ROLES: &[&str] = &["roles", "create"];
+
+const ROLES: [Proof; 4] = [
+    Proof { command: "roles-create", arguments: MAKE_ROLES, before: Some(&[]), needs: None },
+    Proof {
+        command: "roles-delete",
+        arguments: &["roles", "delete", "--yes"],
+        before: Some(&[MAKE_ROLES]),
+        needs: None,
+    },
+    Proof {
+        command: "roles-delete",
+        arguments: &["roles", "delete", "--delete-service-linked-role", "--yes"],
+        before: Some(&[MAKE_ROLES]),
+        needs: Some(&["iam:DeleteServiceLinkedRole", "iam:GetServiceLinkedRoleDeletionStatus"]),
+    },
+    Proof {
+        command: "gc",
+        arguments: &["gc", "--aws-only", "--older-than", "1ms", "--yes"],
+        before: Some(&[MAKE_ROLES]),
+        needs: Some(&[
+            "eks:ListClusters",
+            "iam:ListRoles",
+            "iam:GetRole",
+            "iam:ListRolePolicies",
+            "iam:ListAttachedRolePolicies",
+            "iam:DeleteRolePolicy",
+            "iam:DeleteRole",
+        ]),
+    },
+];
 
 /// The principal who is to view.
 const VIEWER: &str = "arn:aws:iam::%ACCOUNT%:role/Viewer";
 
 const GRANT: &[&str] = &["grant-view", "--principal", VIEWER, "--attach-iam-policy"];
 
-const VIEWS: [Proof; 4] = [
+const VIEWS: [Proof; 5] = [
+    Proof {
+        command: "list-views",
+        arguments: &["list-views"],
+        before: Some(&[REGISTER, GRANT]),
+        needs: None,
+    },
     Proof {
         command: "grant-view",
         arguments: &["grant-view", "--principal", VIEWER],
@@ -180,8 +253,18 @@ async fn views_are_given_and_taken_with_the_policies_and_what_is_taken_out_is_na
 }
 
 #[tokio::test]
-async fn roles_work_with_their_policies_and_name_what_is_taken_out() {
-    assert!(prove_all(&ROLES).await >= 4);
+async fn deregister_works_with_its_policy_and_names_what_is_taken_out() {
+    assert!(prove_all(&DEREGISTERS).await >= 12);
+}
+
+#[tokio::test]
+async fn upgrade_works_with_its_policy_and_names_what_is_taken_out() {
+    assert!(prove_all(&UPGRADES).await >= 1);
+}
+
+#[tokio::test]
+async fn roles_and_gc_work_with_their_policies_and_name_what_is_taken_out() {
+    assert!(prove_all(&ROLES).await >= 19);
 }
 
 #[tokio::test]

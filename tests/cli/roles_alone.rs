@@ -89,3 +89,35 @@ async fn a_role_that_differs_is_shown_and_only_a_role_of_ours_repaired() {
     scene.run(&["roles", "create", "--role-name", "theirs"]).await.expect_error("EKSC0405", 3);
     assert_eq!(roles_of(&scene).await, before);
 }
+
+#[tokio::test]
+async fn roles_are_deleted_once_nothing_uses_them_and_only_ours() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let before = roles_of(&scene).await;
+    let delete = ["roles", "delete", "--yes"];
+    let run = scene.run(&delete).await.expect_error("EKSC0464", 3);
+    run.says(&["onprem1 in eu-west-1 uses it", "deregister what uses it first"]);
+    let linked = ["roles", "delete", "--role-name", "unused", "--delete-service-linked-role", "--yes"];
+    scene.run(&linked).await.expect_error("EKSC0464", 3).says(&["onprem1 in eu-west-1 needs it"]);
+    let client = crate::roles::iam(&scene);
+    let trust = include_str!("../../policies/agent-trust.json");
+    client.create_role().role_name("theirs").assume_role_policy_document(trust).send().await.unwrap();
+    let theirs = ["roles", "delete", "--role-name", "theirs", "--yes"];
+    scene.run(&theirs).await.expect_error("EKSC0464", 3).says(&["neither eksconnect nor eksctl made it"]);
+    client.delete_role().role_name("theirs").send().await.unwrap();
+    assert_eq!(roles_of(&scene).await, before);
+
+    scene.run(&["deregister", "--name", "onprem1", "--yes"]).await.expect(0);
+    let asked = scene.run(&["roles", "delete"]).await.expect_error("EKSC0112", 3);
+    asked.says(&[&format!("- role         {ROLE}")]);
+    let planned = scene.run(&["roles", "delete", "--dry-run", "--detailed-exitcode"]).await.expect(7);
+    assert!(planned.stdout.contains("Nothing was removed"), "{}", planned.stdout);
+    assert_eq!(roles_of(&scene).await, before);
+    let both = ["roles", "delete", "--delete-service-linked-role", "--yes"];
+    let gone = scene.run(&both).await.expect(0);
+    assert!(gone.stdout.contains(&format!("{ROLE}, AWSServiceRoleForAmazonEKSConnector")), "{}", gone.stdout);
+    assert_eq!(roles_of(&scene).await, json!({}));
+    let again = scene.run(&both).await.expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+}

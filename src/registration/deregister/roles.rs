@@ -107,35 +107,39 @@ fn agent_role(
         return Ok(None);
     };
     let Some((role, policies)) = &seen.agent else { return Ok(None) };
-    let refuse = |cause: String, fix: &str| {
-        Error::refused(Code::ROLE_STAYS, format!("the role {name} must not be deleted"))
+    if let Some((cause, otherwise)) = why_it_stays(name, role, policies, target.name.as_deref(), others) {
+        let otherwise = otherwise.map(|otherwise| format!(", or {otherwise}")).unwrap_or_default();
+        return Err(Error::refused(Code::ROLE_STAYS, format!("the role {name} must not be deleted"))
             .cause(cause)
-            .fix(format!("leave --delete-role out{fix}"))
-    };
-    if maker(role, policies, target.name.as_deref()) == Maker::Other {
-        return Err(refuse(
-            "neither eksconnect nor eksctl made it for this registration (tags eksconnect:managed, \
-             alpha.eksctl.io/cluster-name)"
-                .to_owned(),
-            ", or delete it by hand",
-        ));
-    }
-    let mut users = others.iter().filter(|(_, it)| is_role(it.role_arn.as_deref(), name));
-    if let Some((region, user)) = users.next() {
-        let count = 1 + users.count();
-        return Err(refuse(
-            format!("the registration {} in {region} uses it{}", user.name, and_more(count)),
-            ": whoever deregisters the last one deletes it",
-        ));
-    }
-    if let Some(why) = what_others_gave(policies) {
-        return Err(refuse(why, ", or take them away first"));
+            .fix(format!("leave --delete-role out{otherwise}")));
     }
     let step = Step::DeleteRole { role: name.clone(), policies: policies.inline.clone() };
     Ok(Some(plan.add(step, needs.iter().copied())))
 }
 
-fn and_more(count: usize) -> String {
+/// Why a role must not be deleted, and what else can be done; `others` are the registrations that stay.
+pub(super) fn why_it_stays(
+    name: &str,
+    role: &Role,
+    policies: &RolePolicies,
+    registration: Option<&str>,
+    others: &[(&str, &Registration)],
+) -> Option<(String, Option<&'static str>)> {
+    if maker(role, policies, registration) == Maker::Other {
+        let cause = "neither eksconnect nor eksctl made it for this registration (tags eksconnect:managed, \
+                     alpha.eksctl.io/cluster-name)";
+        return Some((cause.to_owned(), Some("delete it by hand")));
+    }
+    let mut users = others.iter().filter(|(_, it)| is_role(it.role_arn.as_deref(), name));
+    if let Some((region, user)) = users.next() {
+        let more = and_more(1 + users.count());
+        let cause = format!("the registration {} in {region} uses it{more}", user.name);
+        return Some((cause, Some("deregister what uses it first")));
+    }
+    what_others_gave(policies).map(|why| (why, Some("take them away first")))
+}
+
+pub(super) fn and_more(count: usize) -> String {
     match count {
         0 | 1 => String::new(),
         count => format!(", and {} more", count - 1),

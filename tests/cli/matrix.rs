@@ -30,7 +30,7 @@ const ONCE_BAD: [&str; 12] = [
     // Who may not read the agent role waited three minutes for one that nobody had made.
     "register/aws/iam:GetRole/denied/lasting",
     // A watch whose beginning never came was waited for until the end.
-    "register/k8s/list:statefulsets/hang/once",
+    "register/k8s/list:statefulsets@later/hang/once",
     "register/k8s/watch:statefulsets/hang/once",
     // A failed call was not named.
     "register/k8s/watch:pods/hang/lasting",

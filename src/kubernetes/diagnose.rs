@@ -1,5 +1,5 @@
 //! The first visible cause why the agents are not ready: events of the StatefulSet, states of the pods, the last words
-//! of a container that fails.
+//! of a container that fails, what an agent that stays up complains of.
 
 use k8s_openapi::List;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use super::agents::{containers, unscheduled};
 use super::client::Connected;
-use crate::manifest::{STATEFUL_SET, agent_selector};
+use crate::manifest::{AGENT_CONTAINER, STATEFUL_SET, agent_selector};
 use crate::ports::{Failure, FailureKind, Side};
 
 impl Connected {
@@ -32,7 +32,20 @@ impl Connected {
                 }
             }
         }
+        for pod in &pods {
+            if let Some(complaint) = self.complaint(namespace, &pod.name_any()).await? {
+                return Ok(Some(complaint));
+            }
+        }
         Ok(None)
+    }
+
+    /// What an agent complained of last. It stays up whatever happens to it, so that only its log says why EKS does not
+    /// hear from it.
+    async fn complaint(&self, namespace: &str, pod: &str) -> Result<Option<String>, Failure> {
+        let log = self.log(namespace, pod, AGENT_CONTAINER, "tailLines=50").await?;
+        let said = log.as_deref().and_then(|log| log.lines().rev().find_map(of_error));
+        Ok(said.map(|said| format!("pod {pod} is up, and its agent says:\n{said}")))
     }
 
     async fn cause_of(
@@ -61,12 +74,14 @@ impl Connected {
                     0 | 1 => "failed".to_owned(),
                     count => format!("failed {count} times"),
                 };
+                // Only a cause has a name of its own, such as OOMKilled.
+                let named = ended.reason.as_deref().filter(|reason| *reason != "Error");
+                let named = named.map(|reason| format!(" ({reason})")).unwrap_or_default();
                 let words = self.last_words(namespace, &name, &container.name).await?;
-                Ok(Some(format!(
-                    "{times}, exit code {}{}",
-                    ended.exit_code,
-                    words.map(|words| format!(":\n{words}")).unwrap_or_default()
-                )))
+                // What could not be started has said nothing; what tried to start it has.
+                let words = words.or_else(|| ended.message.clone());
+                let words = words.map(|words| format!(":\n{words}")).unwrap_or_default();
+                Ok(Some(format!("{times}{named}, exit code {}{words}", ended.exit_code)))
             }
             ("PodInitializing" | "ContainerCreating", None) => {
                 Ok(event_of(events, "Pod", &name, "FailedMount"))
@@ -84,22 +99,38 @@ impl Connected {
         container: &str,
     ) -> Result<Option<String>, Failure> {
         for previous in ["true", "false"] {
-            let path = format!(
-                "/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&tailLines=5&previous={previous}"
-            );
-            match self.call("get pods/log", http::Method::GET, &path, None).await {
-                Ok(answer) => {
-                    let text = answer.text();
-                    if let Some(line) = text.lines().rev().find(|line| !line.trim().is_empty()) {
-                        return Ok(Some(without_klog_header(line).to_owned()));
-                    }
-                }
-                // No earlier run of the container, or its log is gone.
-                Err(failure) if matches!(failure.kind, FailureKind::Rejected | FailureKind::NotFound) => {}
-                Err(failure) => return Err(failure),
+            let which = format!("tailLines=5&previous={previous}");
+            let log = self.log(namespace, pod, container, &which).await?;
+            let last = log.as_deref().and_then(|log| log.lines().rev().find(|line| !line.trim().is_empty()));
+            if let Some(line) = last {
+                return Ok(Some(without_klog_header(line).to_owned()));
             }
         }
         Ok(None)
+    }
+
+    /// A part of a container's log, if there is one and it may be read.
+    async fn log(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        which: &str,
+    ) -> Result<Option<String>, Failure> {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&{which}");
+        match self.call("get pods/log", http::Method::GET, &path, None).await {
+            Ok(answer) => Ok(Some(answer.text())),
+            // No such run of the container, its log is gone, or it is not for us to read: what else is known counts.
+            Err(failure)
+                if matches!(
+                    failure.kind,
+                    FailureKind::Rejected | FailureKind::NotFound | FailureKind::Denied
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn list<T>(&self, operation: &str, path: &str) -> Result<Vec<T>, Failure>
@@ -152,9 +183,29 @@ fn without_klog_header(line: &str) -> &str {
     }
 }
 
+/// What a line of the agent's log says, if it tells of an error (`%Date %Time %LEVEL [%FuncShort @ %File.%Line] %Msg`, as
+/// seelog.xml of the agent's ConfigMap has it).
+fn of_error(line: &str) -> Option<&str> {
+    let (_, said) = line.split_once(" ERROR ")?;
+    let said = match said.split_once("] ") {
+        Some((place, said)) if place.starts_with('[') && place.contains(" @ ") => said,
+        _ => said,
+    };
+    Some(said.trim()).filter(|said| !said.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_agents_log_errors_count_without_their_place() {
+        let line = "2026-11-25 03:12:01.1234 ERROR [Connect @ session.go.88] AccessDeniedException: not now";
+        assert_eq!(of_error(line), Some("AccessDeniedException: not now"));
+        assert_eq!(of_error("2026-11-25 03:12:01 ERROR [agent] gone"), Some("[agent] gone"));
+        assert_eq!(of_error("2026-11-25 03:12:01 INFO no ERROR"), None);
+        assert_eq!(of_error("2026-11-25 03:12:01 INFO [x] all is well"), None);
+    }
 
     #[test]
     fn klog_lines_lose_their_header_and_others_do_not() {

@@ -17,9 +17,10 @@ mod stateful_set;
 pub mod workload;
 
 pub use connector::{
-    ACTIVATION_SECRET, DEFAULT_NAMESPACE, LEASE, RegistrationMark, SERVICE_ACCOUNT, STATE_PREFIX_ANNOTATION,
-    STATEFUL_SET, SecretNames, Settings, TOKEN_SECRET, activation_secret, agent_selector, base_objects,
-    namespace, optional_objects, pull_secret, spent_activation_secret, spent_mark, state_secret,
+    ACTIVATION_SECRET, AGENT_CONTAINER, DEFAULT_NAMESPACE, LEASE, RegistrationMark, SERVICE_ACCOUNT,
+    STATE_PREFIX_ANNOTATION, STATEFUL_SET, SecretNames, Settings, TOKEN_SECRET, activation_secret,
+    agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_activation_secret,
+    spent_mark, state_secret,
 };
 pub use difference::{FieldChange, difference};
 pub use image::{Images, check_reference, check_registry};

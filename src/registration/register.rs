@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use super::desired::Desired;
 use super::observe::{Ports, check_identity, observe};
-use super::observed::{LeaseFacts, Observed, Status};
+use super::observed::{Observed, Status};
 use super::planner::{RegisterPlan, plan};
 use super::refusal::refuse_held_lease;
-use super::remains::History;
 use super::request::RegisterRequest;
 use super::step::Step;
-use super::undo::{undo, undo_later};
+use super::tries::Tries;
 use super::worker::RegisterWorker;
 use crate::error::Error;
 use crate::plan::{Conversation, Done, Execution, LeaseSeen, Operation, Plan, Stop, run};
@@ -77,11 +76,10 @@ pub async fn register<C>(
 where
     C: Conversation<Step, Preview> + 'static,
 {
-    let mut operation =
-        Register { ports, request, history: History::default(), dead_lease: None, current: None };
+    let mut operation = Register { ports, request, tries: Tries::new(ports, &request.namespace) };
     match run(&mut operation, show, stop).await {
         Ok((seen, took)) => Ok(operation.registered(seen, took)),
-        Err(error) => Err(operation.history.list_remains(error, request, &ports.region)),
+        Err(error) => Err(operation.tries.history.list_remains(error, request, &ports.region)),
     }
 }
 
@@ -89,11 +87,7 @@ where
 struct Register<'a> {
     ports: &'a Ports,
     request: &'a RegisterRequest,
-    history: History,
-    /// The version of a Lease whose holder does not renew it.
-    dead_lease: Option<String>,
-    /// The worker of the try that is under way or was the last.
-    current: Option<Arc<RegisterWorker>>,
+    tries: Tries,
 }
 
 impl Operation for Register<'_> {
@@ -103,9 +97,7 @@ impl Operation for Register<'_> {
 
     async fn look(&self) -> Result<Preview, Error> {
         let (desired, mut observed) = observe(self.ports, self.request).await?;
-        if let Some(lease) = observed.lease.as_mut().filter(|lease| self.is_dead(lease)) {
-            lease.held_by = None;
-        }
+        self.tries.forget_the_dead(observed.lease.as_mut());
         // First of all: what another run is about to change cannot be judged.
         refuse_held_lease(&desired, &observed)?;
         let plan = plan(&desired, &observed, &new_token())?;
@@ -125,62 +117,28 @@ impl Operation for Register<'_> {
     }
 
     async fn lease(&self) -> Option<LeaseSeen> {
-        let lease = self.ports.cluster.lease(&self.request.namespace).await.ok().flatten()?;
-        let duration = lease.held_by?.duration;
-        Some(LeaseSeen { version: lease.resource_version, duration })
+        self.tries.lease().await
     }
 
     fn presume_dead(&mut self, version: String) {
-        self.dead_lease = Some(version);
+        self.tries.presume_dead(version);
     }
 
     fn worker(&mut self, seen: &Preview, stop: Stop) -> Arc<RegisterWorker> {
-        self.history.before.get_or_insert_with(|| seen.observed.clone());
         let limit = self.request.wait.unwrap_or_default();
-        let worker = RegisterWorker::new(self.ports.clone(), seen, self.history.made.clone(), limit, stop);
-        Arc::clone(self.current.insert(Arc::new(worker)))
+        self.tries.begin(&seen.observed, |ports, made| RegisterWorker::new(ports, seen, made, limit, stop))
     }
 
     async fn ended(&mut self, worker: &RegisterWorker, execution: &Execution<Step>) {
-        worker.find_out().await;
-        let history = &mut self.history;
-        history.done.extend(execution.done.iter().cloned());
-        history.made = worker.made();
-        history.uncertain |= worker.registration_is_uncertain();
-        history.in_doubt.extend(worker.roles_in_doubt());
-        history.may_undo = !worker.code_in_cluster();
-        if (execution.failure.is_some() || execution.interrupted) && history.may_undo {
-            let made = history.made.clone();
-            let not_undone = undo(self.ports, &self.request.namespace, made, worker.lease()).await;
-            history.was_undone(not_undone);
-        }
-        if let Err(failure) = worker.release_lease().await {
-            // It expires by itself; a run from this host takes it at once.
-            tracing::debug!("the Lease could not be released: {failure}");
-        }
+        self.tries.ended(worker, execution).await;
     }
 
     async fn abandoned(&mut self) {
-        let history = &mut self.history;
-        let intent = self.current.as_ref().and_then(|worker| worker.intent());
-        let Some(intent) = intent.filter(|_| history.may_undo && !history.made.objects.is_empty()) else {
-            return;
-        };
-        let made = history.made.clone();
-        let undone = undo_later(self.ports, &self.request.namespace, made, intent).await;
-        if let Some(not_undone) = undone {
-            history.was_undone(not_undone);
-        }
+        self.tries.abandoned().await;
     }
 
     fn cut_off(&mut self, done: Vec<(Step, Done)>, in_flight: &[Step]) {
-        let history = &mut self.history;
-        history.done.extend(done);
-        if let Some(worker) = &self.current {
-            history.made = worker.made();
-            history.uncertain |= worker.registration_is_uncertain();
-        }
-        history.was_cut_off(in_flight);
+        self.tries.cut_off(done, in_flight);
     }
 
     fn describe(&self, step: &Step) -> String {
@@ -193,16 +151,10 @@ impl Operation for Register<'_> {
 }
 
 impl Register<'_> {
-    fn is_dead(&self, lease: &LeaseFacts) -> bool {
-        self.dead_lease.as_ref() == Some(&lease.resource_version)
-    }
-
     fn registered(self, seen: Preview, took: Duration) -> Registered {
         let status = seen.observed.registration.as_ref().map(|registration| &registration.status);
         let active = self.request.wait.is_some() || status == Some(&Status::Active);
-        let changed = self.history.done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
-        let phrase = |(step, done): &(Step, Done)| format!("{}: {}", step.describe(), done.outcome);
-        let done = self.history.done.iter().map(phrase).collect();
+        let (done, changed) = self.tries.history.summary();
         Registered { desired: seen.desired, observed: seen.observed, done, changed, active, took }
     }
 }

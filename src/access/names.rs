@@ -14,6 +14,9 @@ pub const PRINCIPAL_ANNOTATION: &str = "eksconnect/principal";
 /// The ClusterRole of viewers: what can be viewed ([`super::viewable`]), for get and list.
 pub const CONSOLE_VIEW_ROLE: &str = "eksconnect:console-view";
 
+/// The ClusterRole of viewers of single namespaces: what they may get and list in the cluster as a whole.
+pub const SCOPED_VIEW_ROLE: &str = "eksconnect:console-view-scoped";
+
 /// How much of the name is kept for people to read.
 const SLUG_LENGTH: usize = 40;
 

@@ -187,11 +187,11 @@ fn tag(operation: &str, key: &str, value: &str) -> Result<Tag, Failure> {
 }
 
 /// IAM gives policy documents URL-encoded (IAM API, `Role.AssumeRolePolicyDocument`).
-fn decode(document: &str) -> String {
+pub(super) fn decode(document: &str) -> String {
     percent_decode_str(document).decode_utf8_lossy().into_owned()
 }
 
-fn absent<T>(failure: Failure) -> Result<Option<T>, Failure> {
+pub(super) fn absent<T>(failure: Failure) -> Result<Option<T>, Failure> {
     if failure.kind == FailureKind::NotFound { Ok(None) } else { Err(failure) }
 }
 

@@ -14,6 +14,7 @@ mod proxy;
 mod pull_secret;
 mod rendered;
 mod stateful_set;
+mod viewer_policy;
 pub mod workload;
 
 pub use connector::{
@@ -36,4 +37,7 @@ pub use proxy::{Proxy, certificates, check_exception, check_proxy};
 pub use pull_secret::PullSecret;
 pub use rendered::{RenderedFile, kustomization, rendered, yaml_stream};
 pub use stateful_set::{standard_tolerations, stateful_set};
+pub use viewer_policy::{
+    VIEWER_ACTIONS, VIEWER_LIST_ACTION, VIEWER_POLICY_NAME, Without, viewer_policy, viewer_policy_without,
+};
 pub use workload::ApiServer;

@@ -82,7 +82,7 @@ fn denies_ssm(document: &Value) -> bool {
         .any(|statement| allows_assuming(statement, "Deny") && statement.get("Condition").is_none())
 }
 
-fn statements(document: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn statements(document: &Value) -> impl Iterator<Item = &Value> {
     match &document["Statement"] {
         Value::Array(list) => list.as_slice(),
         single => std::slice::from_ref(single),
@@ -90,7 +90,7 @@ fn statements(document: &Value) -> impl Iterator<Item = &Value> {
     .iter()
 }
 
-fn one_or_many(value: &Value) -> impl Iterator<Item = &str> {
+pub(super) fn one_or_many(value: &Value) -> impl Iterator<Item = &str> {
     match value {
         Value::Array(list) => list.as_slice(),
         single => std::slice::from_ref(single),

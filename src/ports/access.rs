@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Reply;
 use crate::access::principal::Principal;
 use crate::rbac::{Request, Snapshot, Who};
+use crate::registration::observed::Permissions;
 
 /// The answer to a request that was made as the connector makes them.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,8 +60,8 @@ pub trait Acting: Send + Sync {
 pub struct PrincipalFacts {
     /// Its ARN, path included.
     pub arn: String,
-    /// The inline policy of ours that lets it reach connected clusters, if it has it.
-    pub viewer_policy: Option<String>,
+    /// The inline policy of ours that lets it reach connected clusters.
+    pub viewer_policy: Permissions,
 }
 
 /// What IAM decides (`iam:SimulatePrincipalPolicy`).
@@ -80,7 +81,8 @@ pub trait Principals: Send + Sync {
     fn principal<'a>(&'a self, principal: &'a Principal) -> Reply<'a, Option<PrincipalFacts>>;
     /// The ARNs of the roles whose path begins so (`iam:ListRoles`).
     fn roles_below<'a>(&'a self, path: &'a str) -> Reply<'a, Vec<String>>;
-    /// What IAM decides about each action on a resource; `arn` with its path (`iam:SimulatePrincipalPolicy`).
+    /// What IAM decides about each action on a resource; `arn` with its path (`iam:SimulatePrincipalPolicy`). Policies of the
+    /// organization that bound the account are not always known to it.
     fn simulate<'a>(
         &'a self,
         arn: &'a str,

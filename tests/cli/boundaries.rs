@@ -10,18 +10,19 @@ const RULES: [(&str, &[&str]); 12] = [
     ("aws_smithy_types", &["aws/"]),
     ("kube::", &["kubernetes/"]),
     ("hyper_util", &["kubernetes/"]),
-    ("clap", &["cli/", "run.rs"]),
+    ("clap", &["cli/", "run/"]),
     ("indicatif", &["output/"]),
     ("anstream", &["output/"]),
     ("println!", &[]),
     ("std::env::var", &["environment.rs"]),
     // The second is a type whose only way out leads to the first.
     ("expose_secret", &["activation_file.rs", "kubernetes/secrets.rs", "manifest/pull_secret.rs"]),
-    ("crate::output", &["run.rs", "output/"]),
+    ("crate::output", &["run/", "output/"]),
 ];
 
 /// What is decided here can be tested without a network, a clock or a runtime.
-const PURE: [&str; 30] = [
+const PURE: &[&str] = &[
+    "access/grants.rs",
     "access/names.rs",
     "access/principal.rs",
     "access/principal/choice.rs",
@@ -114,7 +115,7 @@ fn each_library_stays_in_its_module() {
 fn what_is_pure_stays_pure() {
     let mut trespasses = Vec::new();
     let mut missing = PURE.to_vec();
-    for (name, lines) in code().into_iter().filter(|(name, _)| within(name, &PURE)) {
+    for (name, lines) in code().into_iter().filter(|(name, _)| within(name, PURE)) {
         missing.retain(|place| !within(&name, &[place]));
         for word in IMPURE {
             trespasses.extend(

@@ -111,6 +111,12 @@ fn check(
     if key.expires_at.is_some_and(|expiry| expiry <= state.now()) {
         return Err(Refusal::ExpiredToken);
     }
+    // IAM and STS know every key; a service of a Region that is not enabled does not.
+    let regional = !matches!(service.name, "iam" | "sts");
+    let settings = state.accounts.get(&key.principal.account).map(|account| &account.settings);
+    if regional && settings.is_some_and(|settings| settings.effective(&authorization.region).disabled) {
+        return Err(Refusal::UnknownKey);
+    }
     signed.verify(authorization, &key.secret).map_err(Refusal::Signature)?;
     Ok((Caller::Principal(key.principal.clone()), authorization.region.clone()))
 }

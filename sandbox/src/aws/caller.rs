@@ -1,5 +1,7 @@
 //! Who calls: access keys, principals, and what their policies allow.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -67,6 +69,8 @@ pub(crate) enum Permissions {
     Policy(String),
     /// The policies of a role of the account, as they are at the time of the call.
     Role(String),
+    /// The policies of a user of the account, as they are at the time of the call.
+    User(String),
 }
 
 impl Principal {
@@ -86,6 +90,18 @@ impl Principal {
                 let Some(role) = account.role(name) else { return Decision::ImplicitDeny };
                 role_decision(account, role, action, resource, &context)
             }
+            Permissions::User(name) => {
+                let Some(account) = state.accounts.get(&self.account) else { return Decision::ImplicitDeny };
+                let Some(user) = account.user(name) else { return Decision::ImplicitDeny };
+                let boundary = user.permissions_boundary.as_deref();
+                bounded_decision(
+                    account,
+                    (&user.inline, &user.attached, boundary),
+                    action,
+                    resource,
+                    &context,
+                )
+            }
         }
     }
 }
@@ -98,10 +114,22 @@ pub(crate) fn role_decision(
     resource: &str,
     context: &Context,
 ) -> Decision {
-    let attached = role.attached.iter().filter_map(|arn| iam::managed_policy(account, arn));
-    let documents = role.inline.values().map(String::as_str).chain(attached);
+    let boundary = role.permissions_boundary.as_deref();
+    bounded_decision(account, (&role.inline, &role.attached, boundary), action, resource, context)
+}
+
+/// What inline and attached policies say, within a permissions boundary.
+fn bounded_decision(
+    account: &state::Account,
+    (inline, attached, boundary): (&BTreeMap<String, String>, &[String], Option<&str>),
+    action: &str,
+    resource: &str,
+    context: &Context,
+) -> Decision {
+    let attached = attached.iter().filter_map(|arn| iam::managed_policy(account, arn));
+    let documents = inline.values().map(String::as_str).chain(attached);
     let decision = strictest(documents, action, resource, context);
-    match &role.permissions_boundary {
+    match boundary {
         Some(boundary) if decision == Decision::Allowed => {
             strictest(iam::managed_policy(account, boundary), action, resource, context)
         }

@@ -44,6 +44,8 @@ pub struct SettingsPatch {
     pub activation_registration_limit: Option<u64>,
     /// Milliseconds during which a new registration is CREATING instead of PENDING.
     pub creating_ms: Option<u64>,
+    /// Whether the account has not enabled the Region: it accepts no credentials of the account there.
+    pub disabled: Option<bool>,
     /// What a repeated `clientRequestToken` does.
     pub repeat_token: Option<RepeatToken>,
     /// What a missing service-linked role does.
@@ -60,6 +62,7 @@ pub(crate) struct Settings {
     pub(crate) activation_expiry_seconds: u64,
     pub(crate) activation_registration_limit: u64,
     pub(crate) creating_ms: u64,
+    pub(crate) disabled: bool,
     pub(crate) repeat_token: RepeatToken,
     pub(crate) missing_service_linked_role: MissingServiceLinkedRole,
 }
@@ -76,6 +79,7 @@ impl Default for Settings {
             // What EKS asks of Systems Manager is not known; enough for the replicas and some new state.
             activation_registration_limit: 10,
             creating_ms: 0,
+            disabled: false,
             repeat_token: RepeatToken::default(),
             missing_service_linked_role: MissingServiceLinkedRole::default(),
         }
@@ -96,6 +100,7 @@ impl Settings {
         set(&mut self.activation_expiry_seconds, patch.activation_expiry_seconds);
         set(&mut self.activation_registration_limit, patch.activation_registration_limit);
         set(&mut self.creating_ms, patch.creating_ms);
+        set(&mut self.disabled, patch.disabled);
         set(&mut self.repeat_token, patch.repeat_token);
         set(&mut self.missing_service_linked_role, patch.missing_service_linked_role);
     }

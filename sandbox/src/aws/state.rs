@@ -79,6 +79,8 @@ pub(crate) struct Account {
     pub(crate) id: String,
     /// By name in lower case: names of roles are unique without regard to case.
     pub(crate) roles: BTreeMap<String, Role>,
+    /// By name in lower case, as roles.
+    pub(crate) users: BTreeMap<String, User>,
     /// Customer-managed policies by ARN.
     pub(crate) policies: BTreeMap<String, String>,
     /// Deletions of service-linked roles by task id.
@@ -98,6 +100,14 @@ impl Account {
 
     pub(crate) fn role_mut(&mut self, name: &str) -> Option<&mut Role> {
         self.roles.get_mut(&name.to_lowercase())
+    }
+
+    pub(crate) fn user(&self, name: &str) -> Option<&User> {
+        self.users.get(&name.to_lowercase())
+    }
+
+    pub(crate) fn user_mut(&mut self, name: &str) -> Option<&mut User> {
+        self.users.get_mut(&name.to_lowercase())
     }
 }
 
@@ -135,6 +145,22 @@ impl Role {
             self.trust_before.as_deref()
         }
     }
+}
+
+/// An IAM user.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) id: String,
+    pub(crate) arn: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) permissions_boundary: Option<String>,
+    pub(crate) tags: BTreeMap<String, String>,
+    /// Inline policies by name.
+    pub(crate) inline: BTreeMap<String, String>,
+    /// ARNs of the attached policies.
+    pub(crate) attached: Vec<String>,
 }
 
 /// A deletion of a service-linked role.

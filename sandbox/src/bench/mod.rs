@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod case;
+mod list;
 mod report;
 mod stage;
 
@@ -45,6 +46,7 @@ use crate::workspace::Workspace;
 
 Examples:
   cargo sandbox bench
+  cargo sandbox bench --registrations 10,100,1000      how `eksconnect list` grows instead
   cargo sandbox bench --case register-fresh --latency 200 --calls
   cargo sandbox bench --runs 5 --json --binary target/release/eksconnect")]
 pub(crate) struct Arguments {
@@ -59,6 +61,10 @@ pub(crate) struct Arguments {
     /// How often each is measured; the median counts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
+
+    /// Measure instead the time and the memory of `eksconnect list` with so many registrations
+    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with_all = ["cases", "calls"])]
+    registrations: Vec<u32>,
 
     /// Measure this eksconnect [default: the one of this repository, built for release]
     #[arg(long, value_name = "PATH")]
@@ -83,7 +89,7 @@ pub(crate) async fn run(
     directory: &Path,
     out: &mut (dyn Write + Send),
 ) -> Result<ExitCode> {
-    let Arguments { mut cases, mut latencies, runs, binary, json, calls } = arguments;
+    let Arguments { mut cases, mut latencies, runs, registrations, binary, json, calls } = arguments;
     if cases.is_empty() {
         cases = Case::value_variants().to_vec();
     }
@@ -101,6 +107,11 @@ pub(crate) async fn run(
         "eksconnect has {size} bytes, and may have {LARGEST}: find out which dependency it is"
     );
 
+    if !registrations.is_empty() {
+        let workspace = Workspace::new(&std::path::absolute(directory)?)?;
+        list::measure(&binary, workspace.path(), &registrations, runs, json, out).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let progress = Progress::stderr();
     let aws_cli = if cases.contains(&Case::AwsCliAndKubectl) {
         let made = tokio::task::spawn_blocking(crate::python::environment).await?;

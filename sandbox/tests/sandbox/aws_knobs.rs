@@ -77,6 +77,31 @@ async fn a_new_service_linked_role_propagates() {
 }
 
 #[tokio::test]
+async fn a_region_that_is_not_enabled_knows_no_key_of_the_account() {
+    let (emulator, aws) = start().await;
+    let settings = SettingsPatch { disabled: Some(true), ..SettingsPatch::default() };
+    let region = Some("af-south-1".to_owned());
+    let change = SettingsChange { account: Some(aws.account.clone()), region, settings };
+    emulator.control().change_settings(change).await.unwrap();
+    let there = aws.in_region("af-south-1");
+    let answer = there.eks("GET", "/clusters", None).await;
+    assert_eq!(answer.error(), (403, "UnrecognizedClientException".to_owned()));
+    there.iam("ListRoles", &[]).await.ok();
+    aws.eks("GET", "/clusters", None).await.ok();
+}
+
+#[tokio::test]
+async fn registrations_that_are_given_are_listed_page_by_page() {
+    let (emulator, aws) = start().await;
+    let arn = emulator.control().add_registrations(&aws.account, "eu-west-1", 101).await.unwrap();
+    assert!(arn.ends_with(":cluster/many-0101"), "{arn}");
+    let page = aws.eks("GET", "/clusters?include=all", None).await.ok().json();
+    assert_eq!(page["clusters"].as_array().unwrap().len(), 100);
+    assert!(page["nextToken"].is_string());
+    assert_eq!(aws.cluster_status("many-0101").await, "PENDING");
+}
+
+#[tokio::test]
 async fn a_quota_holds_in_its_region() {
     let (emulator, aws) = start().await;
     let settings = SettingsPatch { registered_clusters: Some(1), ..SettingsPatch::default() };

@@ -65,6 +65,19 @@ impl Client {
         Ok(given.arn)
     }
 
+    /// Gives an account so many registrations without agents, `many-0001` and so on, however small the quota is. Gives the
+    /// ARN of the last.
+    ///
+    /// # Errors
+    ///
+    /// If the account is unknown.
+    pub async fn add_registrations(&self, account: &str, region: &str, count: u32) -> anyhow::Result<String> {
+        let gift = Gift::Registrations { region: region.to_owned(), count };
+        let given: Given =
+            self.send(Method::POST, &format!("/accounts/{account}/gifts"), Some(&gift)).await?;
+        Ok(given.arn)
+    }
+
     /// Gives an account a customer-managed policy. Gives its ARN.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ pub struct Account {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Identity {
-    /// An IAM user.
+    /// An IAM user. It is made if the account has none of that name.
     User {
         /// Name of the user.
         name: String,
@@ -82,8 +82,8 @@ fn slash() -> String {
 pub struct CallerSpec {
     /// Who it is.
     pub identity: Identity,
-    /// The policy that it gets and no other; `None` lets it do everything. For a role that exists already, `None`
-    /// leaves the role's own policies in force.
+    /// The policy that it gets and no other; `None` lets it do everything. For a role or a user that exists already,
+    /// `None` leaves its own policies in force.
     #[serde(default)]
     pub policy: Option<Value>,
     /// Makes the key temporary, with a session token. Role sessions and federated users always have one.
@@ -188,6 +188,8 @@ struct Filter {
 enum Gift {
     /// A cluster that EKS runs itself.
     Cluster { region: String, name: String },
+    /// Registrations without agents, however small the quota is.
+    Registrations { region: String, count: u32 },
     /// A customer-managed policy.
     Policy { name: String, document: Value },
 }

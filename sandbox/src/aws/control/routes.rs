@@ -19,7 +19,7 @@ use crate::aws::policy::{Kind, Policy};
 use crate::aws::server::Server;
 use crate::aws::service::Error;
 use crate::aws::state::{self, Role, State};
-use crate::aws::{identifiers, state::later};
+use crate::aws::{eks, iam, identifiers, state::later};
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
@@ -100,8 +100,14 @@ fn add(state: &mut State, account_id: &str, spec: CallerSpec) -> Result<Caller, 
     let everything = policy.clone().map_or(Permissions::Everything, Permissions::Policy);
     let (arn, user_id, permissions, temporary) = match spec.identity {
         Identity::User { name, path } => {
-            let arn = format!("arn:aws:iam::{account_id}:user{path}{name}");
-            (arn, identifiers::unique_id("AIDA")?, everything, spec.session_token)
+            let made = account.user(&name).is_none();
+            if made {
+                let user = iam::new_user(account_id, &name, &path, now)?;
+                account.users.insert(name.to_lowercase(), user);
+            }
+            let user = account.user_mut(&name).ok_or_else(|| unknown(&name))?;
+            give_policy(&mut user.inline, &mut user.attached, policy, made);
+            (user.arn.clone(), user.id.clone(), Permissions::User(user.name.clone()), spec.session_token)
         }
         Identity::Root => {
             (format!("arn:aws:iam::{account_id}:root"), account_id.to_owned(), everything, spec.session_token)
@@ -117,14 +123,7 @@ fn add(state: &mut State, account_id: &str, spec: CallerSpec) -> Result<Caller, 
                 account.roles.insert(name.to_lowercase(), role);
             }
             let role = account.role_mut(&name).ok_or_else(|| unknown(&name))?;
-            match policy {
-                Some(policy) => {
-                    role.attached.clear();
-                    role.inline = BTreeMap::from([("sandbox".to_owned(), policy)]);
-                }
-                None if made => role.attached.push("arn:aws:iam::aws:policy/AdministratorAccess".to_owned()),
-                None => {}
-            }
+            give_policy(&mut role.inline, &mut role.attached, policy, made);
             let arn = format!("arn:aws:sts::{account_id}:assumed-role/{}/{session}", role.name);
             (arn, format!("{}:{session}", role.id), Permissions::Role(role.name.clone()), true)
         }
@@ -141,6 +140,23 @@ fn add(state: &mut State, account_id: &str, spec: CallerSpec) -> Result<Caller, 
         AccessKey { secret: secret.clone(), session_token: session_token.clone(), expires_at, principal };
     state.keys.insert(key_id.clone(), key);
     Ok(Caller { arn, access_key_id: key_id, secret_access_key: secret, session_token })
+}
+
+/// Gives a role or a user just this policy; without one everything, if it was just made.
+fn give_policy(
+    inline: &mut BTreeMap<String, String>,
+    attached: &mut Vec<String>,
+    policy: Option<String>,
+    made: bool,
+) {
+    match policy {
+        Some(policy) => {
+            attached.clear();
+            *inline = BTreeMap::from([("sandbox".to_owned(), policy)]);
+        }
+        None if made => attached.push("arn:aws:iam::aws:policy/AdministratorAccess".to_owned()),
+        None => {}
+    }
 }
 
 fn role_for_sessions(account: &str, name: &str, path: &str, now: jiff::Timestamp) -> Result<Role, Refusal> {
@@ -184,6 +200,19 @@ async fn give(
             let arn = format!("arn:aws:eks:{region}:{account_id}:cluster/{name}");
             account.regions.entry(region).or_default().clusters.insert(name, now);
             arn
+        }
+        Gift::Registrations { region, count } => {
+            let settings = account.settings.effective(&region);
+            let here = account.regions.entry(region.clone()).or_default();
+            let mut last = String::new();
+            for number in 1..=count {
+                let (registration, activation) =
+                    eks::without_agents(&account_id, &region, &format!("many-{number:04}"), &settings, now)?;
+                last.clone_from(&registration.arn);
+                here.activations.insert(activation.id.clone(), activation);
+                here.registrations.insert(registration.name.clone(), registration);
+            }
+            last
         }
         Gift::Policy { name, document } => {
             let arn = format!("arn:aws:iam::{account_id}:policy/{name}");

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::identifiers;
 use super::response::epoch;
 use super::service::{Call, Error, Kind, Member, Operation, Protocol, Service};
 use super::settings::Settings;
-use super::state::{Registration, later};
+use super::state::{Activation, Registration, later};
 
 pub(crate) const SERVICE: Service = Service {
     name: "eks",
@@ -76,6 +77,40 @@ fn shown(registration: &Registration, status: &str) -> Value {
             "roleArn": registration.role_arn,
         },
     })
+}
+
+/// A registration as a call would make it, with its activation, that no agent has used.
+pub(crate) fn without_agents(
+    account: &str,
+    region: &str,
+    name: &str,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Registration, Activation), Error> {
+    let role_name = "AmazonEKSConnectorAgentRole";
+    let activation = Activation {
+        id: uuid::Uuid::new_v4().to_string(),
+        code: identifiers::secret(20)?,
+        cluster: name.to_owned(),
+        role_name: role_name.to_owned(),
+        created_at: now,
+        expires_at: later(now, settings.activation_expiry_seconds.saturating_mul(1000)),
+        registration_limit: settings.activation_registration_limit,
+        registrations: 0,
+    };
+    let registration = Registration {
+        name: name.to_owned(),
+        arn: format!("arn:aws:eks:{region}:{account}:cluster/{name}"),
+        created_at: now,
+        tags: BTreeMap::new(),
+        provider: "OTHER".to_owned(),
+        role_arn: format!("arn:aws:iam::{account}:role/{role_name}"),
+        activation_id: activation.id.clone(),
+        activation_expires_at: activation.expires_at,
+        client_request_token: None,
+        connected_at: None,
+    };
+    Ok((registration, activation))
 }
 
 /// The tags of the input, checked against EKS's limits; the code of the error depends on the operation.

@@ -1,19 +1,23 @@
-//! IAM: roles, their policies, service-linked roles. Query protocol, version 2010-05-08.
+//! IAM: roles and users, their policies, service-linked roles. Query protocol, version 2010-05-08.
 //!
 //! IAM is one for all Regions; with a custom endpoint clients sign for the Region that they are configured for, so
 //! any is accepted.
 
 mod managed;
+mod policies;
 mod role_policies;
 mod roles;
 mod service_linked;
 mod simulation;
 mod tags;
+mod user_policies;
+mod users;
 
 use serde_json::{Value, json};
 
 pub(crate) use managed::managed_policy;
 pub(crate) use service_linked::{CONNECTOR_ROLE, create_connector_role, settle};
+pub(crate) use users::new_user;
 
 use super::service::{Call, Error, Member, Operation, Pattern, Protocol, Service};
 use super::state::Role;
@@ -44,6 +48,20 @@ const OPERATIONS: &[Operation] = &[
     Operation::new("AttachRolePolicy", role_policies::ATTACHED, role_policies::attach_role_policy),
     Operation::new("DetachRolePolicy", role_policies::ATTACHED, role_policies::detach_role_policy),
     Operation::new("ListAttachedRolePolicies", LIST_OF_ROLE, role_policies::list_attached_role_policies),
+    Operation::new("CreateUser", users::CREATE, users::create_user),
+    Operation::new("GetUser", users::GET, users::get_user),
+    Operation::new("DeleteUser", users::NAMED, users::delete_user),
+    Operation::new("PutUserPolicy", user_policies::PUT, user_policies::put_user_policy),
+    Operation::new("GetUserPolicy", user_policies::NAMED, user_policies::get_user_policy),
+    Operation::new("DeleteUserPolicy", user_policies::NAMED, user_policies::delete_user_policy),
+    Operation::new("ListUserPolicies", user_policies::LIST, user_policies::list_user_policies),
+    Operation::new("AttachUserPolicy", user_policies::ATTACHED, user_policies::attach_user_policy),
+    Operation::new("DetachUserPolicy", user_policies::ATTACHED, user_policies::detach_user_policy),
+    Operation::new(
+        "ListAttachedUserPolicies",
+        user_policies::LIST,
+        user_policies::list_attached_user_policies,
+    ),
     Operation::new("CreateServiceLinkedRole", service_linked::CREATE, service_linked::create),
     Operation::new("DeleteServiceLinkedRole", &[ROLE_NAME], service_linked::delete),
     Operation::new("GetServiceLinkedRoleDeletionStatus", service_linked::STATUS, service_linked::status),
@@ -105,6 +123,18 @@ fn changeable_role<'c>(call: &'c mut Call<'_>) -> Result<&'c mut Role, Error> {
         ));
     }
     Ok(role)
+}
+
+/// A boundary is a managed policy that exists.
+fn check_boundary(call: &Call<'_>, arn: &str) -> Result<(), Error> {
+    if managed_policy(call.account()?, arn).is_none() {
+        return Err(Error::new(
+            404,
+            "NoSuchEntity",
+            format!("Scope ARN: {arn} does not exist or is not attachable."),
+        ));
+    }
+    Ok(())
 }
 
 /// Policy documents are URL-encoded in answers (RFC 3986).

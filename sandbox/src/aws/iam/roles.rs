@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::tags::{self, list};
 use super::{
-    MARKER, MAX_ITEMS, ROLE_NAME, authorize_role, changeable_role, encoded, managed_policy, page, role,
+    MARKER, MAX_ITEMS, ROLE_NAME, authorize_role, changeable_role, check_boundary, encoded, page, role,
 };
 use crate::aws::identifiers;
 use crate::aws::policy::{Kind as PolicyKind, Policy};
@@ -15,7 +15,7 @@ use crate::aws::state::Role;
 /// Largest trust policy, in characters without white space (quota of IAM).
 const TRUST_LIMIT: usize = 2048;
 
-const PATH: Member = Member::text("Path").range(1, 512).pattern(Pattern {
+pub(super) const PATH: Member = Member::text("Path").range(1, 512).pattern(Pattern {
     text: "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)",
     matches: |path| {
         path == "/"
@@ -45,18 +45,6 @@ pub(super) const UPDATE_TRUST: &[Member] =
 
 pub(super) const BOUNDARY: &[Member] =
     &[ROLE_NAME, Member::text("PermissionsBoundary").required().range(20, 2048)];
-
-/// A boundary is a managed policy that exists.
-fn check_boundary(call: &Call<'_>, arn: &str) -> Result<(), Error> {
-    if managed_policy(call.account()?, arn).is_none() {
-        return Err(Error::new(
-            404,
-            "NoSuchEntity",
-            format!("Scope ARN: {arn} does not exist or is not attachable."),
-        ));
-    }
-    Ok(())
-}
 
 fn check_trust(document: &str) -> Result<(), Error> {
     Policy::parse(document, PolicyKind::Trust)

@@ -66,9 +66,15 @@ fn source(call: &Call<'_>, arn: &str) -> Result<Principal, Error> {
             permissions: Permissions::Role(role.name.clone()),
         });
     }
-    let keys = call.state.keys.values();
-    let user = keys.map(|key| &key.principal).find(|user| user.account == account.id && user.arn == arn);
-    user.cloned().ok_or_else(|| Error::new(404, "NoSuchEntity", format!("The entity {arn} cannot be found.")))
+    if let Some(user) = account.users.values().find(|user| user.arn == arn) {
+        return Ok(Principal {
+            account: account.id.clone(),
+            arn: arn.to_owned(),
+            user_id: user.id.clone(),
+            permissions: Permissions::User(user.name.clone()),
+        });
+    }
+    Err(Error::new(404, "NoSuchEntity", format!("The entity {arn} cannot be found.")))
 }
 
 /// The condition keys of the input.

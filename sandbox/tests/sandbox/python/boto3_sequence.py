@@ -92,6 +92,8 @@ fails("NoSuchEntity", SLR, iam.delete_service_linked_role, RoleName=SLR)
 assert iam.create_service_linked_role(AWSServiceName="eks-connector.amazonaws.com")["Role"]["RoleName"] == SLR
 fails("InvalidInput", f"Service role name {SLR} has been taken in this account", iam.create_service_linked_role, AWSServiceName="eks-connector.amazonaws.com")
 fails("UnmodifiableEntity", SLR, iam.delete_role, RoleName=SLR)
+assert [each["RoleName"] for each in iam.list_roles(PathPrefix="/team/")["Roles"]] == [ROLE]
+assert iam.list_roles(PathPrefix="/nobody/")["Roles"] == []
 names = [each["RoleName"] for page in iam.get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 1}) for each in page["Roles"]]
 assert sorted(names) == sorted([SLR, ROLE]), names
 
@@ -195,6 +197,43 @@ assert simulate(admin["Arn"], "iam:GetRole", ContextEntries=[entry]) == ["explic
 iam.delete_role_policy(RoleName="Admin", PolicyName="P")
 fails("InvalidInput", "Invalid Entity Arn", iam.simulate_principal_policy, PolicySourceArn=identity["Arn"], ActionNames=["iam:GetRole"])
 fails("NoSuchEntity", "cannot be found", iam.simulate_principal_policy, PolicySourceArn=user + "x", ActionNames=["iam:GetRole"])
+
+# Users and their policies.
+assert iam.get_user()["User"]["Arn"] == user
+fails("ValidationError", "Must specify userName when calling with non-User credentials", as_admin.client("iam").get_user)
+fails("NoSuchEntity", "The user with name bo cannot be found.", iam.get_user, UserName="bo")
+fails("ValidationError", "alphanumeric", raw_iam.create_user, UserName="a b")
+fails("NoSuchEntity", "does not exist or is not attachable", iam.create_user, UserName="bo", PermissionsBoundary="arn:aws:iam::aws:policy/None")
+bo = iam.create_user(UserName="bo", Path="/team/", Tags=[{"Key": "team", "Value": "a"}], PermissionsBoundary=boundary)["User"]
+assert bo["Arn"] == f"arn:aws:iam::{account}:user/team/bo" and bo["Tags"] == [{"Key": "team", "Value": "a"}]
+fails("EntityAlreadyExists", "User with name BO already exists.", iam.create_user, UserName="BO")
+assert iam.get_user(UserName="bo")["User"] == bo
+assert simulate(bo["Arn"], "eks:AccessKubernetesApi") == ["implicitDeny"]
+VIEW = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": ["eks:DescribeCluster", "eks:AccessKubernetesApi"], "Resource": arn},
+    {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}]}
+fails("NoSuchEntity", "The user policy with name View cannot be found.", iam.get_user_policy, UserName="bo", PolicyName="View")
+fails("MalformedPolicyDocument", "Syntax errors in policy.", iam.put_user_policy, UserName="bo", PolicyName="View", PolicyDocument="[]")
+long = json.dumps({**VIEW, "Statement": VIEW["Statement"] * 16})
+fails("LimitExceeded", "Maximum policy size of 2048 bytes exceeded for user bo", iam.put_user_policy, UserName="bo", PolicyName="View", PolicyDocument=long)
+iam.put_user_policy(UserName="bo", PolicyName="View", PolicyDocument=json.dumps(VIEW))
+assert iam.get_user_policy(UserName="bo", PolicyName="View")["PolicyDocument"] == VIEW
+assert iam.list_user_policies(UserName="bo")["PolicyNames"] == ["View"]
+assert simulate(bo["Arn"], "eks:AccessKubernetesApi", "eks:ListClusters", "iam:GetUser", ResourceArns=[arn]) == ["allowed", "implicitDeny", "explicitDeny"]
+assert simulate(bo["Arn"], "eks:AccessKubernetesApi", ResourceArns=[arn + "x"]) == ["implicitDeny"]
+iam.attach_user_policy(UserName="bo", PolicyArn=managed)
+fails("NoSuchEntity", "does not exist or is not attachable", iam.attach_user_policy, UserName="bo", PolicyArn="arn:aws:iam::aws:policy/NoSuchPolicy")
+assert iam.list_attached_user_policies(UserName="bo")["AttachedPolicies"][0]["PolicyArn"] == managed
+fails("DeleteConflict", "must detach all policies first", iam.delete_user, UserName="bo")
+iam.detach_user_policy(UserName="bo", PolicyArn=managed)
+fails("NoSuchEntity", "was not found", iam.detach_user_policy, UserName="bo", PolicyArn=managed)
+fails("DeleteConflict", "must delete policies first", iam.delete_user, UserName="bo")
+iam.delete_user_policy(UserName="bo", PolicyName="View")
+fails("NoSuchEntity", "The user policy with name View cannot be found.", iam.delete_user_policy, UserName="bo", PolicyName="View")
+iam.delete_user(UserName="bo")
+fails("NoSuchEntity", "The user with name bo cannot be found.", iam.delete_user, UserName="bo")
+fails("DeleteConflict", "must delete access keys first", iam.delete_user, UserName="ana")
+fails("AccessDenied", f"iam:GetUser on resource: {user} ", as_admin.client("iam").get_user, UserName="ana")
 
 # Bad credentials, in every protocol.
 stranger = boto3.Session("AKIAAAAAAAAAAAAAAAAA", "x" * 40)

@@ -30,6 +30,11 @@ pub fn output_format() -> Option<String> {
     non_empty("EKSCONNECT_OUTPUT")
 }
 
+/// An option of every command that is set by its variable, for when the command line is not complete yet.
+pub fn option(variable: &str) -> Option<String> {
+    non_empty(variable)
+}
+
 fn non_empty(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -2,6 +2,8 @@
 //! implement them; SDK and kube types stop there.
 
 mod access;
+mod inventory;
+mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,6 +15,8 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 
 pub use access::{Access, Acting, Asked, Decision, PrincipalFacts, Principals};
+pub use inventory::{Contexts, Inventory, Survey};
+pub use removal::{Clearing, LinkedDeletion, RoleRemoval};
 
 use crate::error::Error;
 use crate::manifest::{ApiServer, Object, ObjectRef, PullSecret};

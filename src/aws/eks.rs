@@ -18,7 +18,7 @@ use crate::registration::provider::Provider;
 /// The EKS adapter.
 #[derive(Clone, Debug)]
 pub struct Eks {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl Eks {

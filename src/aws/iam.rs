@@ -22,7 +22,7 @@ const SERVICE: &str = "eks-connector.amazonaws.com";
 /// The IAM adapter.
 #[derive(Clone, Debug)]
 pub struct Iam {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl Iam {
@@ -195,7 +195,7 @@ pub(super) fn absent<T>(failure: Failure) -> Result<Option<T>, Failure> {
     if failure.kind == FailureKind::NotFound { Ok(None) } else { Err(failure) }
 }
 
-fn malformed(operation: &str) -> Failure {
+pub(super) fn malformed(operation: &str) -> Failure {
     Failure {
         side: Side::Aws,
         kind: FailureKind::Malformed,

@@ -4,8 +4,14 @@ use clap::Args;
 
 use crate::error::{Code, Error};
 
+const EXAMPLES: &str = "\
+Examples:
+  eksconnect explain EKSC0412
+  eksconnect explain EKSC0412 -o json      the page as a member of a document";
+
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ExplainArgs {
     /// The code, for instance EKSC0412
     #[arg(value_name = "CODE")]

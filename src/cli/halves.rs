@@ -16,7 +16,7 @@ pub(super) struct HalfArgs {
         conflicts_with_all = [
             "cluster_only", "namespace", "no_wait", "wait_timeout", "replicas", "connector_image", "agent_image",
             "node_selector", "toleration", "image_registry", "https_proxy", "no_proxy", "proxy_ca_file",
-            "network_policy", "pull_secret_file", "renew", "replace", "adopt",
+            "network_policy", "pull_secret_file", "renew", "replace", "adopt", "grant_view",
         ],
         help_heading = HALVES
     )]
@@ -31,7 +31,7 @@ pub(super) struct HalfArgs {
         requires = "activation_file",
         conflicts_with_all = [
             "provider", "role_name", "role_path", "role_permissions_boundary", "role_tags", "role_arn", "tags",
-            "renew", "replace",
+            "renew", "replace", "grant_view",
         ],
         help_heading = HALVES
     )]

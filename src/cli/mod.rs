@@ -1,32 +1,57 @@
 //! The command line: arguments in, validated requests out. No SDK, no printing.
 
+mod command;
+mod completions;
+mod deregister;
 mod explain;
+mod gc;
 mod global;
+mod grant_view;
 mod halves;
+mod iam_policy;
+mod list;
+mod list_views;
 mod principals;
 mod register;
 mod render;
+mod revoke_view;
 mod role;
+mod roles;
+mod status;
 mod takeover;
+mod upgrade;
+mod verify_view;
+mod view;
+mod viewing;
+mod whoami;
 mod workload;
 
 use clap::{Parser, Subcommand};
 
+pub use command::{command, parse};
+pub use completions::{CompletionsArgs, Live, ManArgs, Shell, answer, page, pages, script};
+pub use deregister::DeregisterArgs;
 pub use explain::ExplainArgs;
+pub use gc::GcArgs;
 pub use global::{ColorChoice, Format, GlobalArgs};
+pub use grant_view::GrantViewArgs;
+pub use iam_policy::{IamPolicyArgs, Language, PolicyRequest};
+pub use list::ListArgs;
+pub use list_views::ListViewsArgs;
 pub use principals::PrincipalArgs;
 pub use register::{RegisterArgs, Request};
 pub use render::{RenderArgs, RenderRequest};
+pub use revoke_view::RevokeViewArgs;
+pub use roles::{RolesArgs, RolesCommand, RolesCreateArgs, RolesShowArgs};
+pub use status::{StatusArgs, WaitFor};
+pub use upgrade::UpgradeArgs;
+pub use verify_view::VerifyViewArgs;
+pub use view::ViewArgs;
+pub use whoami::WhoamiArgs;
 
 /// Connect any conformant Kubernetes cluster to the Amazon EKS console, and prove that it worked
 #[derive(Debug, Parser)]
-#[command(
-    name = "eksconnect",
-    version,
-    arg_required_else_help = true,
-    disable_help_subcommand = true,
-    after_help = EXAMPLES,
-)]
+#[command(name = "eksconnect", version, arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -36,19 +61,43 @@ pub struct Cli {
     pub global: GlobalArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  eksconnect register --name onprem1              connect the current context's cluster
-  eksconnect register --name onprem1 --dry-run    only show what that would change
-  eksconnect explain EKSC0412                     what an error means and what to do";
-
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Register the cluster of a kubeconfig context with Amazon EKS and wait until it is ACTIVE
     Register(Box<RegisterArgs>),
+    /// Take a registration away again, from the account and from the cluster, without a trace
+    Deregister(DeregisterArgs),
+    /// Bring the agents to new images or settings, their state kept, and back if they do not work
+    Upgrade(Box<UpgradeArgs>),
+    /// Remove what eksconnect made and nobody needs any more: dead registrations, unused roles, orphaned agents
+    Gc(GcArgs),
+    /// Let IAM users and roles view the cluster in the console, and have the API server prove it
+    GrantView(Box<GrantViewArgs>),
+    /// Let IAM users and roles view the cluster no more, whoever let them
+    RevokeView(Box<RevokeViewArgs>),
+    /// Show both halves of one registration, and what they come to
+    Status(StatusArgs),
+    /// List the connected clusters of the account, and which contexts of the kubeconfig they are
+    List(ListArgs),
+    /// Tell which registration the cluster of a context is, or which context a registration is
+    Whoami(WhoamiArgs),
+    /// Show or make the roles that registering needs
+    Roles(RolesArgs),
     /// Render the connector for GitOps, as YAML or for Kustomize; asks nobody
     Render(Box<RenderArgs>),
+    /// List who can view, and which part is missing; changes nothing
+    ListViews(ListViewsArgs),
+    /// Verify what the API server allows a principal through the connector; changes nothing
+    VerifyView(Box<VerifyViewArgs>),
+    /// Show the cluster as a principal may see it through the connector, as text or as a page
+    View(Box<ViewArgs>),
     /// Explain an error code, offline
     Explain(ExplainArgs),
+    /// Print the exact IAM policy that the caller of some commands needs; asks nobody
+    IamPolicy(IamPolicyArgs),
+    /// Print what teaches a shell to complete commands, options and live values
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
 }

@@ -10,6 +10,7 @@ use super::halves::HalfArgs;
 use super::role::RoleArgs;
 use super::takeover::TakeoverArgs;
 use super::workload::WorkloadArgs;
+use crate::access::principal::Choice;
 use crate::activation_file::read_handed;
 use crate::error::{Code, Error};
 use crate::registration::halves::account_plan::AccountRequest;
@@ -22,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   eksconnect register --name onprem1
   eksconnect register --name onprem1 --context onprem1-admin --region eu-west-1 --tag team=platform
+  eksconnect register --name onprem1 --grant-view arn:aws:iam::111122223333:role/Viewer
   eksconnect register --name onprem1 --dry-run -o json
   eksconnect register --name onprem1 --no-wait      (run the same again later to finish)
   eksconnect register --name onprem1 --renew        (the agents' state is lost)
@@ -68,6 +70,9 @@ pub struct RegisterArgs {
     half: HalfArgs,
     #[command(flatten)]
     workload: WorkloadArgs,
+    /// Let this IAM user or role view the cluster, self for whoever the AWS credentials are (repeatable)
+    #[arg(long = "grant-view", value_name = "ARN|self", help_heading = WHAT)]
+    grant_view: Vec<String>,
     #[command(flatten)]
     takeover: TakeoverArgs,
     /// Do not wait until ACTIVE
@@ -178,6 +183,14 @@ impl RegisterArgs {
             adopt: self.takeover.takeover().adopt,
             wait: (!self.no_wait).then_some(self.wait_timeout),
         })
+    }
+
+    /// Whom to let view.
+    ///
+    /// # Errors
+    /// What is wrong with the first that cannot be granted to.
+    pub fn viewers(&self) -> Result<Vec<Choice>, Error> {
+        self.grant_view.iter().map(|text| Choice::written(text)).collect()
     }
 
     fn name(&self) -> Result<ClusterName, Error> {

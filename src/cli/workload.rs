@@ -24,41 +24,41 @@ pub(super) struct WorkloadArgs {
         value_parser = clap::value_parser!(u32).range(i64::from(*REPLICAS.start())..=i64::from(*REPLICAS.end())),
         help_heading = AGENTS
     )]
-    replicas: u32,
+    pub(super) replicas: u32,
     /// Image of the connector, with tag or digest
     #[arg(long, value_name = "REF", conflicts_with = "image_registry", help_heading = AGENTS)]
-    connector_image: Option<String>,
+    pub(super) connector_image: Option<String>,
     /// Image of the Systems Manager agent, with tag or digest
     #[arg(long, value_name = "REF", conflicts_with = "image_registry", help_heading = AGENTS)]
-    agent_image: Option<String>,
+    pub(super) agent_image: Option<String>,
     /// Label that the agents' nodes must have, beside linux and amd64 (repeatable)
     #[arg(long, value_name = "KEY=VALUE", help_heading = AGENTS)]
-    node_selector: Vec<String>,
+    pub(super) node_selector: Vec<String>,
     /// Taint that the agents bear (repeatable)
     #[arg(long, value_name = "KEY[=VALUE][:EFFECT]", help_heading = AGENTS)]
-    toleration: Vec<String>,
+    pub(super) toleration: Vec<String>,
     /// Registry that has copies of both images, in place of public.ecr.aws
     #[arg(long, value_name = "HOST[/PATH]", help_heading = AGENTS)]
-    image_registry: Option<String>,
+    pub(super) image_registry: Option<String>,
     /// Proxy through which the agents reach AWS
     #[arg(long, value_name = "URL", help_heading = AGENTS)]
-    https_proxy: Option<String>,
+    pub(super) https_proxy: Option<String>,
     /// What the agents reach without the proxy, beside the cluster itself
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "https_proxy", help_heading = AGENTS)]
-    no_proxy: Vec<String>,
+    pub(super) no_proxy: Vec<String>,
     /// Certificates (PEM) that the agents trust beside the usual ones
     #[arg(long, value_name = "FILE", help_heading = AGENTS)]
-    proxy_ca_file: Option<PathBuf>,
+    pub(super) proxy_ca_file: Option<PathBuf>,
     /// NetworkPolicy: deny incoming connections, allow only needed outgoing ones too, or none at all
     #[arg(long, value_enum, value_name = "WHAT", default_value = "ingress", help_heading = AGENTS)]
-    network_policy: NetworkPolicyChoice,
+    pub(super) network_policy: NetworkPolicyChoice,
     /// Docker configuration (config.json) with credentials for the images' registry
     #[arg(long, value_name = "FILE", help_heading = AGENTS)]
-    pull_secret_file: Option<PathBuf>,
+    pub(super) pull_secret_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum NetworkPolicyChoice {
+pub(super) enum NetworkPolicyChoice {
     /// Nothing may connect to the agents
     Ingress,
     /// And the agents only to DNS, HTTPS, the API server and the proxy
@@ -90,10 +90,11 @@ impl WorkloadArgs {
             proxy: self.proxy()?,
             network: self.network_policy.into(),
             pull_secret: self.pull_secret_file.as_deref().map(pull_secret).transpose()?,
+            keeps_pull_secret: false,
         })
     }
 
-    fn images(&self) -> Result<Images, Error> {
+    pub(super) fn images(&self) -> Result<Images, Error> {
         if let Some(registry) = &self.image_registry {
             check_registry(registry).map_err(|why| {
                 Error::usage(Code::INVALID_IMAGE, format!("{registry:?} cannot be a registry of images"))
@@ -115,7 +116,7 @@ impl WorkloadArgs {
         Ok(Images::Named { connector: self.connector_image.clone(), agent: self.agent_image.clone() })
     }
 
-    fn placement(&self) -> Result<Placement, Error> {
+    pub(super) fn placement(&self) -> Result<Placement, Error> {
         let mut placement = Placement::default();
         for text in &self.node_selector {
             placement.select(text).map_err(|why| {
@@ -134,7 +135,7 @@ impl WorkloadArgs {
         Ok(placement)
     }
 
-    fn proxy(&self) -> Result<Proxy, Error> {
+    pub(super) fn proxy(&self) -> Result<Proxy, Error> {
         if let Some(url) = &self.https_proxy {
             // Not its value: it may have a password in it.
             check_proxy(url).map_err(|why| {
@@ -156,7 +157,7 @@ impl WorkloadArgs {
     }
 }
 
-fn authorities(path: &Path) -> Result<String, Error> {
+pub(super) fn authorities(path: &Path) -> Result<String, Error> {
     let refuse = |why: String| {
         let what = format!("{} cannot be used as certificates to be trusted", path.display());
         Error::usage(Code::INVALID_FILE, what).cause(why).fix("give a PEM file with the certificates alone")
@@ -164,7 +165,7 @@ fn authorities(path: &Path) -> Result<String, Error> {
     certificates(&read(path).map_err(refuse)?).map_err(refuse)
 }
 
-fn pull_secret(path: &Path) -> Result<PullSecret, Error> {
+pub(super) fn pull_secret(path: &Path) -> Result<PullSecret, Error> {
     let refuse = |why: String| {
         Error::usage(
             Code::INVALID_FILE,

@@ -184,6 +184,31 @@ codes! {
     ACTIVATION_EXPIRED = "0426";
     /// The agents did not become ready in time.
     AGENTS_NOT_READY = "0427";
+    /// There is nothing to deregister.
+    NOTHING_TO_DEREGISTER = "0460";
+    /// The registration is not this cluster's.
+    NOT_THIS_CLUSTER = "0461";
+    /// The registration of the connector that stands here cannot be found.
+    CONNECTOR_UNKNOWN = "0462";
+    /// What was deleted is not gone in time.
+    NAMESPACE_STUCK = "0463";
+    /// A role must not be deleted, or is still needed.
+    ROLE_STAYS = "0464";
+    /// The cluster has connectors in several namespaces.
+    SEVERAL_CONNECTORS = "0465";
+    /// There is nothing here that could be upgraded.
+    NOT_UPGRADABLE = "0470";
+    /// The new agents did not work, and were rolled back.
+    ROLLED_BACK = "0471";
+    /// The new agents did not work, and could not be rolled back.
+    NOT_ROLLED_BACK = "0472";
+
+    /// The cluster is no registration that can be seen.
+    NOT_CONNECTED = "0440";
+    /// No context of the kubeconfig is the cluster of a registration.
+    NO_MATCHING_CONTEXT = "0441";
+    /// There is no registration of that name.
+    NO_REGISTRATION = "0442";
 
     /// No node can run the agent.
     NO_SUITABLE_NODE = "0501";
@@ -218,6 +243,35 @@ codes! {
     SEVERAL_PRINCIPALS_IN_MESSAGE = "0612";
     /// `self` was granted to where nobody sits (a warning).
     UNATTENDED_SELF = "0613";
+    /// There is no connector to view through.
+    NO_CONNECTOR = "0620";
+    /// IAM does not know the principal.
+    NO_SUCH_PRINCIPAL = "0621";
+    /// The role to be given does not exist, or shows nothing.
+    NO_SUCH_ROLE = "0622";
+    /// The role to be given gives more than reading.
+    BEYOND_VIEW = "0623";
+    /// The API server does not constrain impersonation.
+    NOT_CONSTRAINED = "0624";
+    /// A grant is in place and does not count.
+    GRANT_NOT_SEEN = "0625";
+    /// A grant counts and the connector is not held to it.
+    NOT_HELD = "0626";
+    /// A principal can still be asked for after it was revoked.
+    STILL_ALLOWED = "0627";
+    /// The connector may be anyone by a role that is not ours to change.
+    ANYONE = "0628";
+    /// The policy of a viewer cannot be changed.
+    POLICY_UNKNOWN = "0629";
+    /// IAM does not allow what was attached.
+    IAM_NOT_ALLOWED = "0630";
+    /// A namespace that is to be viewed does not exist.
+    NO_SUCH_NAMESPACE = "0631";
+
+    /// None of the rights with which access can be found out is held.
+    NOT_VERIFIABLE = "0651";
+    /// The file that a page is to be written to exists.
+    PAGE_TAKEN = "0652";
 
     /// eksconnect itself is at fault.
     INTERNAL = "0901";

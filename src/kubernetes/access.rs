@@ -12,10 +12,10 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::api::{Content, refusal, transport};
+use super::api::{Content, operation, refusal, transport};
 use super::client::Connected;
-use super::port::{KubernetesCluster, malformed};
-use crate::manifest::SERVICE_ACCOUNT;
+use super::port::{KubernetesCluster, MANAGER, malformed};
+use crate::manifest::{ObjectRef, SERVICE_ACCOUNT};
 use crate::ports::{Access, Acting, Asked, Failure, FailureKind, Reply, Side};
 use crate::rbac::{
     Binding, Expression, Meta, Operator, Request, Role, RoleRef, Rule, Selector, Snapshot, Subject, Target,
@@ -55,6 +55,10 @@ impl Access for KubernetesCluster {
             Ok(feature_of(&metrics.text()))
         })
     }
+
+    fn amend<'a>(&'a self, object: &'a ObjectRef, seen: &'a str, change: &'a Value) -> Reply<'a, ()> {
+        Box::pin(self.connected.amend_object(object, seen, change))
+    }
 }
 
 /// The connector of one namespace, with a token of its service account.
@@ -64,7 +68,14 @@ struct Connector {
 
 impl Acting for Connector {
     fn ask<'a>(&'a self, principal: &'a str, path: &'a str) -> Reply<'a, Asked> {
-        Box::pin(self.connected.ask_as(principal, path))
+        Box::pin(self.connected.ask_as(&Method::GET, principal, path))
+    }
+
+    fn ask_to_delete<'a>(&'a self, principal: &'a str, path: &'a str) -> Reply<'a, Asked> {
+        Box::pin(async move {
+            let path = format!("{path}?dryRun=All");
+            self.connected.ask_as(&Method::DELETE, principal, &path).await
+        })
     }
 }
 
@@ -131,13 +142,15 @@ impl Connected {
     }
 
     /// As the connector's proxy does it: of the headers only its own, and who is asking.
-    async fn ask_as(&self, principal: &str, path: &str) -> Result<Asked, Failure> {
-        let operation = format!("get {path} as {principal}");
+    async fn ask_as(&self, method: &Method, principal: &str, path: &str) -> Result<Asked, Failure> {
+        let operation = format!("{} {path} as {principal}", method.as_str().to_lowercase());
         let failed =
             |kind, message| Failure { side: Side::Cluster, kind, operation: operation.clone(), message };
         let name = HeaderValue::from_str(principal)
             .map_err(|error| failed(FailureKind::Rejected, error.to_string()))?;
-        let request = HttpRequest::get(path)
+        let request = HttpRequest::builder()
+            .method(method)
+            .uri(path)
             .header(header::ACCEPT, "application/json")
             .header(IMPERSONATE_USER, name)
             .body(Body::empty())
@@ -163,6 +176,14 @@ impl Connected {
             (refusal(status, &bytes).1, Value::Null)
         };
         Ok(Asked { status: status.as_u16(), message, body })
+    }
+
+    async fn amend_object(&self, object: &ObjectRef, seen: &str, change: &Value) -> Result<(), Failure> {
+        let mut change = change.clone();
+        change["metadata"]["resourceVersion"] = json!(seen);
+        let path = format!("{}?fieldManager={MANAGER}", object.path());
+        let content = Some(Content::merge_patch(&change));
+        self.call(&operation("patch", object), Method::PATCH, &path, content).await.map(drop)
     }
 
     async fn may_other(&self, who: &Who, request: &Request) -> Result<bool, Failure> {

@@ -121,7 +121,7 @@ fn ready_replicas(set: &StatefulSet) -> u32 {
     u32::try_from(status.ready_replicas.unwrap_or(0).min(updated)).unwrap_or(0)
 }
 
-fn is_ready(pod: &Pod) -> bool {
+pub(super) fn is_ready(pod: &Pod) -> bool {
     pod.status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten())
@@ -145,7 +145,7 @@ pub(super) fn unscheduled(pod: &Pod) -> Option<&str> {
         .and_then(|condition| condition.message.as_deref())
 }
 
-fn doing(pod: &Pod) -> String {
+pub(super) fn doing(pod: &Pod) -> String {
     if unscheduled(pod).is_some() {
         return "finds no node".to_owned();
     }

@@ -18,6 +18,9 @@ use crate::ports::{Failure, FailureKind, Side};
 /// Retries of a request that the server turned away, that got no answer, or half of one. Safe: every write is idempotent.
 const RETRIES: usize = 3;
 
+/// The form of an answer, unless another is asked for.
+const JSON: &str = "application/json";
+
 /// Of an answer that cannot be read nothing is said but that: it may be a Secret.
 const NOT_JSON: &str = "the API server's answer is not JSON";
 
@@ -86,10 +89,25 @@ impl Connected {
         path: &str,
         content: Option<Content>,
     ) -> Result<Answer, Failure> {
+        self.call_for(JSON, operation, method, path, content).await
+    }
+
+    /// As [`Self::call`], for an answer in one of the forms that `accept` lists. Each must be JSON.
+    ///
+    /// # Errors
+    /// As those of [`Self::call`].
+    pub(super) async fn call_for(
+        &self,
+        accept: &str,
+        operation: &str,
+        method: Method,
+        path: &str,
+        content: Option<Content>,
+    ) -> Result<Answer, Failure> {
         let attempts = AtomicUsize::new(0);
         let attempt = async || {
             let before = attempts.fetch_add(1, Ordering::Relaxed);
-            let answer = self.attempt(operation, &method, path, content.as_ref()).await?;
+            let answer = self.attempt_for(accept, operation, &method, path, content.as_ref()).await?;
             Ok(Answer { repeated: before > 0, ..answer })
         };
         let backoff = ExponentialBuilder::default()
@@ -134,14 +152,24 @@ impl Connected {
         path: &str,
         content: Option<&Content>,
     ) -> Result<Answer, Failure> {
+        self.attempt_for(JSON, operation, method, path, content).await
+    }
+
+    async fn attempt_for(
+        &self,
+        accept: &str,
+        operation: &str,
+        method: &Method,
+        path: &str,
+        content: Option<&Content>,
+    ) -> Result<Answer, Failure> {
         let failed = |kind, message: String| Failure {
             side: Side::Cluster,
             kind,
             operation: operation.to_owned(),
             message,
         };
-        let mut request =
-            Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
+        let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, accept);
         if let Some(content) = content {
             request = request.header(header::CONTENT_TYPE, content.media_type);
         }
@@ -170,7 +198,7 @@ impl Connected {
         };
         if status.is_success() {
             // What says that it is JSON and is not lost its end on the way.
-            let is_json = media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+            let is_json = media_type.is_some_and(|value| value.as_bytes().starts_with(JSON.as_bytes()));
             if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
                 return Err(failed(FailureKind::Malformed, NOT_JSON.to_owned()));
             }

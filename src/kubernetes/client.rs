@@ -187,7 +187,7 @@ async fn load(settings: &ClusterSettings) -> Result<(Config, String), Error> {
 }
 
 /// As kubectl: the file that is named, else those of `KUBECONFIG` that exist, else the one at home.
-fn read(settings: &ClusterSettings) -> Result<Kubeconfig, KubeconfigError> {
+pub(super) fn read(settings: &ClusterSettings) -> Result<Kubeconfig, KubeconfigError> {
     if let Some(path) = &settings.kubeconfig {
         return Kubeconfig::read_from(path);
     }

@@ -133,7 +133,7 @@ impl Connected {
         }
     }
 
-    async fn list<T>(&self, operation: &str, path: &str) -> Result<Vec<T>, Failure>
+    pub(super) async fn list<T>(&self, operation: &str, path: &str) -> Result<Vec<T>, Failure>
     where
         T: serde::de::DeserializeOwned + k8s_openapi::ListableResource,
     {
@@ -148,7 +148,7 @@ impl Connected {
     }
 }
 
-fn encode(selector: &str) -> String {
+pub(super) fn encode(selector: &str) -> String {
     percent_encoding::utf8_percent_encode(selector, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 

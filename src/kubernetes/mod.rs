@@ -4,14 +4,18 @@ mod access;
 mod agents;
 mod api;
 mod certificate;
+mod clearing;
 mod client;
+mod contexts;
 mod diagnose;
 mod lease;
 mod port;
 mod replace;
 mod rights;
 mod secrets;
+mod survey;
 mod transport;
 
 pub use client::{ClusterSettings, Connected, connect};
+pub use contexts::KubeContexts;
 pub use port::KubernetesCluster;

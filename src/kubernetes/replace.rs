@@ -42,13 +42,19 @@ impl Connected {
     }
 
     pub(super) async fn list_connectors(&self) -> Result<Vec<Connector>, Failure> {
+        Ok(self.connector_sets().await?.iter().map(connector).collect())
+    }
+
+    /// Every StatefulSet of the cluster that runs a connector, whole.
+    pub(super) async fn connector_sets(&self) -> Result<Vec<Value>, Failure> {
         let mut found = Vec::new();
         let mut next = String::new();
         loop {
             let path = format!("/apis/apps/v1/statefulsets?limit={SETS_A_PAGE}{next}");
-            let page = self.call("list statefulsets.apps", Method::GET, &path, None).await?.json()?;
-            let sets = page["items"].as_array().into_iter().flatten();
-            found.extend(sets.filter(|set| runs_connector(set)).map(connector));
+            let mut page = self.call("list statefulsets.apps", Method::GET, &path, None).await?.json()?;
+            if let Value::Array(sets) = page["items"].take() {
+                found.extend(sets.into_iter().filter(runs_connector));
+            }
             match page["metadata"]["continue"].as_str().filter(|token| !token.is_empty()) {
                 Some(token) => next = format!("&continue={token}"),
                 None => return Ok(found),

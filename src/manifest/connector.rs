@@ -37,10 +37,17 @@ pub const ACTIVATION_SECRET: &str = "eks-connector-activation-config";
 pub const TOKEN_SECRET: &str = "eks-connector-token";
 
 /// Name of the Secret with credentials for the images' registry.
-pub(super) const PULL_SECRET: &str = "eks-connector-pull";
+pub const PULL_SECRET: &str = "eks-connector-pull";
 
 /// Name of the ConfigMap with certificates that the agents trust too.
-pub(super) const PROXY_CA: &str = "eks-connector-proxy-ca";
+pub const PROXY_CA: &str = "eks-connector-proxy-ca";
+
+/// Name of the agents' ConfigMap, as of the official manifest.
+pub const AGENT_CONFIG: &str = "eks-connector-agent";
+
+/// Name of the ClusterRole, and of its binding, that lets the connector read the server's version, as of the official
+/// manifest.
+pub const VERSION_ROLE: &str = "eks-connector-cluster-meta-access";
 
 /// The annotation of the namespace that tells how the names of the state Secrets begin, where that is not the default.
 pub const STATE_PREFIX_ANNOTATION: &str = "eksconnect/state-prefix";
@@ -262,10 +269,12 @@ pub fn agent_selector() -> &'static str {
 
 /// The name of a cluster-scoped object: two connectors in one cluster must not take each other's.
 pub(super) fn own_name(official: &str, settings: &Settings) -> String {
-    if settings.namespace == DEFAULT_NAMESPACE {
-        return official.to_owned();
-    }
-    format!("{official}-{}", settings.namespace)
+    cluster_wide_name(official, &settings.namespace)
+}
+
+/// What a cluster-scoped object of the connector in `namespace` is called, which the official manifest calls `official`.
+pub fn cluster_wide_name(official: &str, namespace: &str) -> String {
+    if namespace == DEFAULT_NAMESPACE { official.to_owned() } else { format!("{official}-{namespace}") }
 }
 
 pub(super) fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Settings) {
@@ -280,7 +289,7 @@ pub(super) fn place_subjects(subjects: &mut Option<Vec<Subject>>, settings: &Set
     clippy::expect_used,
     reason = "the templates are part of the binary, and a test renders every one of them"
 )]
-pub(super) fn template<T: DeserializeOwned>(yaml: &'static str) -> T {
+pub(crate) fn template<T: DeserializeOwned>(yaml: &'static str) -> T {
     static READ: Mutex<BTreeMap<&'static str, Value>> = Mutex::new(BTreeMap::new());
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
     let value = read
@@ -290,14 +299,18 @@ pub(super) fn template<T: DeserializeOwned>(yaml: &'static str) -> T {
     serde_json::from_value(value).expect("an embedded template is an object of its kind")
 }
 
+pub(super) fn object<T: Resource + Serialize>(kind: ObjectKind, settings: &Settings, typed: &T) -> Object {
+    object_in(kind, &settings.namespace, typed)
+}
+
 #[expect(
     clippy::expect_used,
     reason = "Kubernetes' types serialise to JSON, and a test renders every object"
 )]
-pub(super) fn object<T: Resource + Serialize>(kind: ObjectKind, settings: &Settings, typed: &T) -> Object {
+pub(crate) fn object_in<T: Resource + Serialize>(kind: ObjectKind, namespace: &str, typed: &T) -> Object {
     let mut body = serde_json::to_value(typed).expect("a Kubernetes object serialises");
     let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let reference = ObjectRef::new(kind, &settings.namespace, &name);
+    let reference = ObjectRef::new(kind, namespace, &name);
     if let Some(namespace) = &reference.namespace {
         body["metadata"]["namespace"] = Value::String(namespace.clone());
     }

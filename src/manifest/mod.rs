@@ -2,6 +2,7 @@
 //! objects. No input or output.
 
 mod connector;
+mod current;
 mod difference;
 mod image;
 mod inherited;
@@ -18,11 +19,13 @@ mod viewer_policy;
 pub mod workload;
 
 pub use connector::{
-    ACTIVATION_SECRET, AGENT_CONTAINER, DEFAULT_NAMESPACE, LEASE, RegistrationMark, SERVICE_ACCOUNT,
-    STATE_PREFIX_ANNOTATION, STATEFUL_SET, SecretNames, Settings, TOKEN_SECRET, activation_secret,
-    agent_selector, base_objects, namespace, optional_objects, pull_secret, spent_activation_secret,
-    spent_mark, state_secret,
+    ACTIVATION_SECRET, AGENT_CONFIG, AGENT_CONTAINER, DEFAULT_NAMESPACE, LEASE, PROXY_CA, PULL_SECRET,
+    RegistrationMark, SERVICE_ACCOUNT, STATE_PREFIX_ANNOTATION, STATEFUL_SET, SecretNames, Settings,
+    TOKEN_SECRET, VERSION_ROLE, activation_secret, agent_selector, base_objects, cluster_wide_name,
+    namespace, optional_objects, pull_secret, spent_activation_secret, spent_mark, state_secret,
 };
+pub(crate) use connector::{object_in, template};
+pub use current::{Renewed, renewed, workload_of};
 pub use difference::{FieldChange, difference};
 pub use image::{Images, check_reference, check_registry};
 pub use inherited::{FixedFields, Inherited, STATE_PREFIX};

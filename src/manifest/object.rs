@@ -36,6 +36,23 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Namespace,
+        Self::ServiceAccount,
+        Self::ConfigMap,
+        Self::Secret,
+        Self::Role,
+        Self::RoleBinding,
+        Self::ClusterRole,
+        Self::ClusterRoleBinding,
+        Self::NetworkPolicy,
+        Self::PodDisruptionBudget,
+        Self::StatefulSet,
+        Self::Lease,
+        Self::SecurityContextConstraints,
+    ];
+
     /// API group (empty for the core group), version, kind and resource name.
     fn coordinates(self) -> (&'static str, &'static str, &'static str, &'static str) {
         const RBAC: &str = "rbac.authorization.k8s.io";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as api;
 
 /// Labels that the templates ask for; a user can only ask for more.
-const FIXED: [(&str, &str); 2] = [("kubernetes.io/os", "linux"), ("kubernetes.io/arch", "amd64")];
+pub(super) const FIXED: [(&str, &str); 2] = [("kubernetes.io/os", "linux"), ("kubernetes.io/arch", "amd64")];
 
 /// What a user adds to what the templates say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ const CA_DIRECTORY: &str = "/etc/eks-connector/proxy-ca";
 const CERTIFICATE_DIRECTORIES: &str = "/etc/ssl/certs:/etc/pki/tls/certs:/etc/eks-connector/proxy-ca";
 
 /// What is never reached through a proxy, beside the API server and what the user names.
-const ALWAYS_DIRECT: [&str; 4] = [".svc", ".cluster.local", "localhost", "127.0.0.1"];
+pub(super) const ALWAYS_DIRECT: [&str; 4] = [".svc", ".cluster.local", "localhost", "127.0.0.1"];
 
 /// What a user may say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -32,6 +32,12 @@ pub fn standard_tolerations() -> Vec<Toleration> {
     pod.and_then(|pod| pod.tolerations).into_iter().flatten().map(Toleration::from_api).collect()
 }
 
+/// The image of a container of the templates.
+pub(super) fn standard_image(container: &str) -> String {
+    let mut pod = standard().spec.and_then(|spec| spec.template.spec).unwrap_or_default();
+    containers(&mut pod).find(|it| it.name == container).and_then(|it| it.image.take()).unwrap_or_default()
+}
+
 fn standard() -> StatefulSet {
     template(include_str!("../../templates/connector/stateful-set.yaml"))
 }
@@ -59,7 +65,8 @@ fn choose_images(pod: &mut PodSpec, settings: &Settings) {
         container.image =
             container.image.take().map(|standard| workload.images.of(&container.name, &standard));
     }
-    let made = || workload.pull_secret.is_some().then(|| PULL_SECRET.to_owned());
+    let made =
+        || (workload.pull_secret.is_some() || workload.keeps_pull_secret).then(|| PULL_SECRET.to_owned());
     pod.image_pull_secrets =
         settings.secrets.pull.clone().or_else(made).map(|name| vec![LocalObjectReference { name }]);
 }

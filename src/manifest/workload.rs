@@ -26,6 +26,8 @@ pub struct Workload {
     pub network: NetworkAccess,
     /// Credentials for the images' registry.
     pub pull_secret: Option<PullSecret>,
+    /// Whether those that are in the cluster already stay, where no others are given.
+    pub keeps_pull_secret: bool,
 }
 
 /// Where pods reach the API server.
@@ -53,6 +55,7 @@ impl Default for Workload {
             proxy: Proxy::default(),
             network: NetworkAccess::default(),
             pull_secret: None,
+            keeps_pull_secret: false,
         }
     }
 }

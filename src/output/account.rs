@@ -51,7 +51,8 @@ pub(super) fn account_lines(step: &Step, seen: &RoleSeen, choice: &RoleChoice, d
         | Step::ApplyOnceRegistered(_)
         | Step::AwaitActive { .. }
         | Step::AwaitAgents { .. }
-        | Step::SpendCode { .. } => Vec::new(),
+        | Step::SpendCode { .. }
+        | Step::Access(_) => Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice as StreamColor};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -67,6 +68,31 @@ impl Console {
         self.live
     }
 
+    /// Whether standard output is a terminal that can be redrawn, and shows text.
+    pub fn is_watchable(&self) -> bool {
+        self.format == Format::Text && io::stdout().is_terminal() && !environment::terminal_is_dumb()
+    }
+
+    /// The width of the terminal that the result is written to, if it is one.
+    pub fn width(&self) -> Option<usize> {
+        width_of(&io::stdout())
+    }
+
+    /// Shows a result in place of everything on the terminal.
+    pub fn redraw(&self, text: &str) {
+        let choice = self.stream_color(AutoStream::choice(&io::stdout()));
+        // Home, then each line to its end, then what is left below: nothing flickers.
+        let text = match choice {
+            StreamColor::Never => strip_str(text).to_string(),
+            _ => text.to_owned(),
+        };
+        let text = text.replace('\n', "\x1b[K\n");
+        let mut stdout = io::stdout().lock();
+        if write!(stdout, "\x1b[H{text}\x1b[K\n\x1b[J").and_then(|()| stdout.flush()).is_err() {
+            tracing::trace!("nobody reads the output");
+        }
+    }
+
     /// Whether technical causes are shown.
     pub fn is_verbose(&self) -> bool {
         self.verbosity > 0
@@ -85,6 +111,16 @@ impl Console {
         }
     }
 
+    /// Whether somebody sits at a terminal, to be asked and to be told.
+    pub fn is_attended(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Whether only the result and errors are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Asks for agreement on the terminal, unless `--yes` has given it.
     ///
     /// # Errors
@@ -93,7 +129,7 @@ impl Console {
         if self.agreed {
             return Ok(());
         }
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !self.is_attended() {
             return Err(Error::refused(
                 Code::NOT_AGREED,
                 "this needs to be agreed to, and there is nobody to ask",
@@ -195,7 +231,11 @@ impl Console {
 
 /// The width of the terminal, if standard error is one.
 fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    width_of(&io::stderr())
+}
+
+fn width_of(stream: &impl rustix::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 

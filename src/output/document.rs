@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::access_document::views;
 use super::account::{role_fields, role_left_as_it_is};
 use crate::error::{Code, Error};
 use crate::manifest::FieldChange;
@@ -56,7 +57,7 @@ pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
     let provider = registered.unwrap_or(desired.provider.as_str());
     let mut registration = registration_of(desired, observed);
     registration["provider"] = json!(provider);
-    json!({
+    let mut document = json!({
         "apiVersion": API_VERSION,
         "kind": "RegisterResult",
         "changed": ended.changed,
@@ -66,7 +67,11 @@ pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
         "registration": registration,
         "cluster": cluster_of(desired, observed, place),
         "unverified": observed.unverified,
-    })
+    });
+    if let Some(granted) = &ended.granted {
+        document["views"] = views(&granted.preview, Some(&granted.proofs));
+    }
+    document
 }
 
 /// The cluster's half, made or found as it should be.
@@ -150,6 +155,9 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>, diff: bool) -> Value {
         "notes": preview.plan.notes,
         "unverified": observed.unverified,
     });
+    if let Some(granting) = &preview.granting {
+        plan["views"] = views(granting, None);
+    }
     if diff {
         let left = role_left_as_it_is(&observed.agent_role, &desired.role);
         plan["leftAsItIs"] = left_as_it_is(&left, desired.role.name());
@@ -195,6 +203,7 @@ pub(super) fn role_part(step: &Step) -> Option<RolePart> {
         | Step::ReserveFile { .. }
         | Step::KeepActivation
         | Step::AwaitAgents { .. }
-        | Step::SpendCode { .. } => None,
+        | Step::SpendCode { .. }
+        | Step::Access(_) => None,
     }
 }

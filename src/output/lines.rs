@@ -7,13 +7,51 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::console::{BAD, Console, DIM, GOOD};
-use crate::registration::step::Topic;
+use crate::registration::{deregister, step};
+
+/// What a line is about.
+pub(super) trait Titled: Copy + Ord {
+    /// As it is shown.
+    fn title(self) -> &'static str;
+    /// What is said of so many steps, where their number says more than their outcomes: `applied`.
+    fn counted(self) -> Option<&'static str>;
+    /// Whether it can take minutes of which a pipeline should hear too.
+    fn is_slow(self) -> bool;
+}
+
+impl Titled for step::Topic {
+    fn title(self) -> &'static str {
+        self.title()
+    }
+
+    fn counted(self) -> Option<&'static str> {
+        (self == Self::Objects).then_some("applied")
+    }
+
+    fn is_slow(self) -> bool {
+        self == Self::Registration
+    }
+}
+
+impl Titled for deregister::step::Topic {
+    fn title(self) -> &'static str {
+        self.title()
+    }
+
+    fn counted(self) -> Option<&'static str> {
+        matches!(self, Self::Access | Self::Objects).then_some("removed")
+    }
+
+    fn is_slow(self) -> bool {
+        matches!(self, Self::Namespace | Self::ServiceLinkedRole)
+    }
+}
 
 /// The lines.
-pub(super) struct Lines {
+pub(super) struct Lines<T> {
     console: Console,
     screen: Option<MultiProgress>,
-    lines: Mutex<BTreeMap<Topic, Line>>,
+    lines: Mutex<BTreeMap<T, Line>>,
     /// What was written of a registration that takes its time, where nothing can be redrawn.
     written: Mutex<BTreeSet<String>>,
 }
@@ -34,13 +72,14 @@ const TITLE: usize = 19;
 const SUBJECT: usize = 36;
 const OUTCOME: usize = 10;
 
-impl Lines {
+impl<T: Titled> Lines<T> {
     pub(super) fn new(console: &Console) -> Self {
         let screen = console.is_live().then(MultiProgress::new);
-        Self { console: console.clone(), screen, lines: Mutex::default(), written: Mutex::default() }
+        let lines = Mutex::new(BTreeMap::new());
+        Self { console: console.clone(), screen, lines, written: Mutex::default() }
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<Topic, Line>) -> T) -> T {
+    fn with<R>(&self, change: impl FnOnce(&mut BTreeMap<T, Line>) -> R) -> R {
         change(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -53,12 +92,12 @@ impl Lines {
     }
 
     /// Announces a topic of which nothing has to be done.
-    pub(super) fn settled(&self, topic: Topic, subject: &str, outcome: &str) {
+    pub(super) fn settled(&self, topic: T, subject: &str, outcome: &str) {
         self.say(&finished(topic, subject, outcome, None));
     }
 
     /// Announces a topic of `steps` steps.
-    pub(super) fn expect(&self, topic: Topic, subject: &str, steps: usize) {
+    pub(super) fn expect(&self, topic: T, subject: &str, steps: usize) {
         let bar = self.screen.as_ref().map(|screen| {
             let bar = screen.add(ProgressBar::new_spinner().with_style(waiting()));
             // Where there is no subject, what it is doing takes that place: a narrow terminal shows it too.
@@ -80,7 +119,7 @@ impl Lines {
     }
 
     /// A step of the topic began.
-    pub(super) fn begin(&self, topic: Topic) {
+    pub(super) fn begin(&self, topic: T) {
         self.with(|lines| {
             let Some(line) = lines.get_mut(&topic) else { return };
             line.began.get_or_insert_with(Instant::now);
@@ -92,9 +131,9 @@ impl Lines {
     }
 
     /// Where the topic stands.
-    pub(super) fn progress(&self, topic: Topic, text: &str) {
+    pub(super) fn progress(&self, topic: T, text: &str) {
         // Minutes may pass while IAM's changes spread; a pipeline should not have to guess. Agents change too often.
-        if self.screen.is_none() && topic == Topic::Registration {
+        if self.screen.is_none() && topic.is_slow() {
             let first = self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
             if first {
                 self.say(&format!("    {}: {text}", topic.title()));
@@ -108,7 +147,7 @@ impl Lines {
     }
 
     /// A step of the topic is done; with the last one, so is its line.
-    pub(super) fn done(&self, topic: Topic, outcome: &str) {
+    pub(super) fn done(&self, topic: T, outcome: &str) {
         let ended = self.with(|lines| {
             let line = lines.get_mut(&topic)?;
             line.left = line.left.saturating_sub(1);
@@ -123,10 +162,9 @@ impl Lines {
                 return None;
             }
             line.ended = true;
-            let outcome = if topic == Topic::Objects {
-                format!("{} applied", line.total)
-            } else {
-                line.outcome.clone()
+            let outcome = match topic.counted() {
+                Some(done) => format!("{} {done}", line.total),
+                None => line.outcome.clone(),
             };
             let text = finished(topic, &line.subject, &outcome, line.began.map(|began| began.elapsed()));
             Some((text, line.bar.take()))
@@ -137,7 +175,7 @@ impl Lines {
     }
 
     /// A step of the topic failed.
-    pub(super) fn failed(&self, topic: Topic) {
+    pub(super) fn failed(&self, topic: T) {
         let ended = self.with(|lines| {
             let line = lines.get_mut(&topic).filter(|line| !line.ended)?;
             line.ended = true;
@@ -175,11 +213,11 @@ impl Lines {
     }
 }
 
-fn finished(topic: Topic, subject: &str, outcome: &str, took: Option<Duration>) -> String {
+fn finished<T: Titled>(topic: T, subject: &str, outcome: &str, took: Option<Duration>) -> String {
     row(&format!("{GOOD}✓{GOOD:#}"), topic, subject, outcome, took)
 }
 
-fn row(mark: &str, topic: Topic, subject: &str, outcome: &str, took: Option<Duration>) -> String {
+fn row<T: Titled>(mark: &str, topic: T, subject: &str, outcome: &str, took: Option<Duration>) -> String {
     let took = took.map(|took| format!("{DIM}{:>8}{DIM:#}", seconds(took))).unwrap_or_default();
     let row = format!("  {mark} {:<TITLE$}  {subject:<SUBJECT$}  {outcome:<OUTCOME$}{took}", topic.title());
     row.trim_end().to_owned()

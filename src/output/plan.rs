@@ -1,7 +1,9 @@
 //! A plan in words.
 
+use super::access::step_lines;
 use super::account::{account_lines, added, changed, field_change, left_lines};
 use super::console::{BOLD, DIM, NOTE};
+use crate::access::step::Topic;
 use crate::manifest;
 use crate::registration::observed::ObjectState;
 use crate::registration::register::Preview;
@@ -51,6 +53,12 @@ pub(super) fn text(preview: &Preview, context: &str, diff: bool) -> String {
                 desired.settings.namespace,
                 manifest::ACTIVATION_SECRET
             ))),
+            Step::Access(step) => {
+                if let Some(granting) = &preview.granting {
+                    let part = if step.topic() == Topic::Policy { &mut account } else { &mut cluster };
+                    part.extend(step_lines(step, &granting.observed, diff));
+                }
+            }
             Step::AwaitActive { .. } => waits = true,
             Step::AwaitAgents { .. } => waits_for_agents = true,
         }

@@ -5,9 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 
+use super::access;
 use super::console::{BOLD, Console, NOTE};
 use super::document::{self, Place};
 use super::lines::{Lines, seconds};
+use crate::access::observe::AccessPreview;
 use crate::cli::Format;
 use crate::error::Error;
 use crate::plan::{Conversation, Event, Reporter, StepId};
@@ -17,6 +19,8 @@ use crate::registration::planner::RegisterPlan;
 use crate::registration::register::{Preview, Registered};
 use crate::registration::request::RegisterRequest;
 use crate::registration::step::{SERVICE_LINKED_ROLE, Step, Topic};
+use crate::registration::upgrade::Upgraded;
+use crate::registration::upgrade::request::UpgradeRequest;
 
 /// Something that a signal can end.
 pub trait Interruptible {
@@ -27,7 +31,7 @@ pub trait Interruptible {
 /// Shows a run of `register`.
 pub struct RegisterView {
     pub(super) console: Console,
-    pub(super) lines: Lines,
+    pub(super) lines: Lines<Topic>,
     pub(super) name: String,
     provider_asked_for: bool,
     wait: Option<std::time::Duration>,
@@ -42,6 +46,11 @@ impl RegisterView {
     pub fn new(console: &Console, request: &RegisterRequest, context: &str, server: &str) -> Self {
         let view = Self::of(console, request.name.as_str(), request.wait, context, server);
         Self { provider_asked_for: request.provider.is_some(), ..view }
+    }
+
+    /// For upgrading: the name is known once the cluster has told it.
+    pub fn of_upgrade(console: &Console, request: &UpgradeRequest, context: &str, server: &str) -> Self {
+        Self::of(console, "", Some(request.wait), context, server)
     }
 
     pub(super) fn of(
@@ -84,6 +93,59 @@ impl RegisterView {
         }
     }
 
+    /// A plan to upgrade that is not executed.
+    pub fn upgrade_preview(&self, preview: &Preview, diff: bool) {
+        match self.console.format() {
+            Format::Text => self.preview(preview, diff),
+            Format::Json | Format::Yaml => {
+                let mut document = document::plan(preview, &self.place(), diff);
+                document["kind"] = "UpgradePlan".into();
+                self.console.document(&document);
+            }
+        }
+    }
+
+    /// An upgrade ended well.
+    pub fn upgraded(&self, ended: &Upgraded) {
+        let Upgraded { preview, done, changed, viewers, took } = ended;
+        let name = &preview.desired.name;
+        if self.console.format() != Format::Text {
+            let ended = Registered {
+                desired: preview.desired.clone(),
+                observed: preview.observed.clone(),
+                done: done.clone(),
+                changed: *changed,
+                active: true,
+                took: *took,
+                granted: None,
+            };
+            let mut document = document::registered(&ended, &self.place());
+            document["kind"] = "UpgradeResult".into();
+            document["viewers"] = serde_json::json!(viewers.as_ref().ok());
+            if let Err(why) = viewers
+                && let Some(unverified) = document["unverified"].as_array_mut()
+            {
+                unverified.push(not_verified(why).into());
+            }
+            return self.console.document(&document);
+        }
+        if let Err(why) = viewers {
+            self.note(&not_verified(why));
+        }
+        let text = if *changed {
+            let viewers = match viewers {
+                Ok(0) | Err(_) => String::new(),
+                Ok(1) => " 1 principal can view as before.".to_owned(),
+                Ok(count) => format!(" {count} principals can view as before."),
+            };
+            format!("{BOLD}{name}{BOLD:#} is upgraded, and ACTIVE after {}.{viewers}", seconds(*took))
+        } else {
+            format!("{BOLD}{name}{BOLD:#} is ACTIVE and its agents are as they should be; nothing to do.")
+        };
+        self.console.say("");
+        self.console.result(&text);
+    }
+
     /// The run ended: nothing is drawn any more.
     pub fn end(&self, well: bool) {
         self.lines.end();
@@ -111,8 +173,15 @@ impl RegisterView {
                  the used activation code removed:\n  eksconnect register --name {name}"
             ),
         };
+        let mut lines = vec![text];
+        if let Some(granted) = &ended.granted {
+            let desired = granted.preview.desired.iter();
+            lines.extend(desired.flat_map(|desired| {
+                access::granted(desired, &granted.preview, &granted.proofs, &self.console)
+            }));
+        }
         self.console.say("");
-        self.console.result(&text);
+        self.console.result(&lines.join("\n"));
     }
 
     fn header(&self, desired: &Desired, observed: &Observed, plan: &RegisterPlan) {
@@ -141,8 +210,10 @@ impl RegisterView {
         self.lines.say("");
     }
 
-    fn announce(&self, desired: &Desired, observed: &Observed, plan: &RegisterPlan) {
+    fn announce(&self, seen: &Preview) {
+        let Preview { desired, observed, plan, granting } = seen;
         let name = desired.name.as_str();
+        let viewers = viewers(granting.as_ref());
         for topic in Topic::ALL {
             let steps = plan.plan.iter().filter(|(_, planned)| planned.step.topic() == Some(topic)).count();
             let subject = match topic {
@@ -151,9 +222,12 @@ impl RegisterView {
                 Topic::Registration => name,
                 Topic::Objects => desired.settings.namespace.as_str(),
                 Topic::Agent => "",
+                Topic::Views => viewers.as_str(),
             };
             match (steps, topic) {
                 (0, Topic::Agent) => {}
+                (0, Topic::Views) if viewers.is_empty() => {}
+                (0, Topic::Views) => self.lines.settled(topic, subject, "in order"),
                 (0, Topic::ServiceLinkedRole) if observed.service_linked_role.is_none() => {}
                 (0, Topic::Objects) => self.lines.settled(topic, subject, "in order"),
                 (0, _) => self.lines.settled(topic, subject, "exists"),
@@ -163,9 +237,24 @@ impl RegisterView {
     }
 }
 
+/// What is said where it was not looked at whether grants work.
+fn not_verified(why: &str) -> String {
+    format!("Whether grants work as before was not verified ({why}).")
+}
+
 impl Interruptible for RegisterView {
     fn stopping(&self) {
         self.lines.say("Interrupted: finishing the requests in flight (interrupt again to end at once).");
+    }
+}
+
+/// `role/Viewer`, or how many.
+fn viewers(granting: Option<&AccessPreview>) -> String {
+    let grants = granting.and_then(|granting| granting.desired.as_ref()).map(|desired| &desired.grants[..]);
+    match grants.unwrap_or_default() {
+        [] => String::new(),
+        [one] => one.principal.short().to_owned(),
+        several => format!("{} principals", several.len()),
     }
 }
 
@@ -188,7 +277,7 @@ impl Conversation<Step, Preview> for RegisterView {
             self.console.say(&super::plan::text(seen, &self.context, false));
             self.console.say("");
         }
-        self.announce(&seen.desired, &seen.observed, &seen.plan);
+        self.announce(seen);
     }
 
     fn ask<'a>(&'a self, question: &'a str) -> BoxFuture<'a, Result<(), Error>> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Reply;
 use crate::access::principal::Principal;
+use crate::manifest::ObjectRef;
 use crate::rbac::{Request, Snapshot, Who};
 use crate::registration::observed::Permissions;
 
@@ -46,6 +47,9 @@ pub trait Access: Send + Sync {
     /// Whether the API server says that it has constrained impersonation
     /// (`kubernetes_feature_enabled{name="ConstrainedImpersonation"}` in `/metrics`); `None` if it does not say.
     fn constrains_impersonation(&self) -> Reply<'_, Option<bool>>;
+    /// Changes those fields of an object of others (a merge patch), as it was seen (`resourceVersion`); a change in between is a
+    /// `Conflict`.
+    fn amend<'a>(&'a self, object: &'a ObjectRef, seen: &'a str, change: &'a Value) -> Reply<'a, ()>;
 }
 
 /// The connector, as the console reaches it: with its own token, naming a principal.
@@ -53,6 +57,8 @@ pub trait Acting: Send + Sync {
     /// A read of that path, query included, in the name of `principal` (`Impersonate-User`). A refusal is an answer; no
     /// answer at all is a failure.
     fn ask<'a>(&'a self, principal: &'a str, path: &'a str) -> Reply<'a, Asked>;
+    /// As [`Self::ask`], to delete what is at that path; a dry run, so that nothing is deleted, whatever is allowed.
+    fn ask_to_delete<'a>(&'a self, principal: &'a str, path: &'a str) -> Reply<'a, Asked>;
 }
 
 /// A principal as IAM knows it.

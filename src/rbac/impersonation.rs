@@ -62,10 +62,8 @@ impl<'a> Evaluator<'a> {
     /// impersonation is `constrained`: it is tried first then.
     pub fn through(&self, requestor: &Who, name: &str, request: &Request, constrained: bool) -> Through<'a> {
         let mut missing = Vec::new();
-        let modes = [constrained.then(|| constrained_mode(name)), Some(Mode::Legacy)];
-        for mode in modes.into_iter().flatten() {
-            let lacks =
-                asks(mode, name, request).into_iter().find(|ask| self.permits(requestor, ask).is_none());
+        for (mode, asks) in ways(name, request, constrained) {
+            let lacks = asks.into_iter().find(|ask| self.permits(requestor, ask).is_none());
             let Some(lacks) = lacks else {
                 let impersonated = Impersonated { who: becomes(mode, name), mode };
                 return match self.permits(&impersonated.who, request) {
@@ -77,6 +75,13 @@ impl<'a> Evaluator<'a> {
         }
         Through::NotImpersonated { missing }
     }
+}
+
+/// The ways in which the API server lets somebody send `request` as `name`, in the order in which it tries them: of each
+/// all that must be allowed to the one who impersonates.
+pub fn ways(name: &str, request: &Request, constrained: bool) -> Vec<(Mode, Vec<Request>)> {
+    let modes = [constrained.then(|| constrained_mode(name)), Some(Mode::Legacy)];
+    modes.into_iter().flatten().map(|mode| (mode, asks(mode, name, request))).collect()
 }
 
 fn constrained_mode(name: &str) -> Mode {

@@ -14,7 +14,7 @@ mod request;
 mod who;
 
 pub use evaluator::{Chain, Evaluator, Permit};
-pub use impersonation::{Impersonated, Mode, Through};
+pub use impersonation::{Impersonated, Mode, Through, ways};
 pub use model::{Binding, Expression, Meta, Operator, Role, RoleRef, Rule, Selector, Snapshot, Subject};
 pub use request::{Request, Target};
 pub use who::Who;

@@ -8,7 +8,7 @@ use super::observed::{Caller, ClusterFacts, NamespaceFacts};
 use super::provider::Provider;
 use super::request::{CLUSTER_UID_TAG, MANAGED_TAG, RegisterRequest, RoleChoice};
 use super::takeover::Takeover;
-use crate::manifest::{self, Inherited, Object, ObjectRef, RegistrationMark, Settings};
+use crate::manifest::{self, Inherited, Object, ObjectKind, ObjectRef, RegistrationMark, Settings};
 
 /// The wanted state.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +89,9 @@ impl Desired {
     pub fn unwanted(&self) -> Vec<ObjectRef> {
         let wanted: Vec<Object> = self.base_objects().into_iter().chain(self.pull_secret()).collect();
         let mut unwanted = manifest::optional_objects(&self.settings.namespace);
+        if self.settings.workload.keeps_pull_secret {
+            unwanted.retain(|object| object.kind != ObjectKind::Secret);
+        }
         unwanted.retain(|object| !wanted.iter().any(|wanted| wanted.reference == *object));
         unwanted
     }

@@ -121,6 +121,12 @@ fn container<'a>(live: &'a Value, name: &str) -> Option<&'a Value> {
     lists.into_iter().filter_map(Value::as_array).flatten().find(|container| container["name"] == name)
 }
 
+/// The Region that the agents of a connector are told.
+pub fn region_of(live: &Value) -> Option<String> {
+    let init = container(live, "connector-init")?;
+    argument(init, "--agent.region").or_else(|| variable(init, "AWS_REGION"))
+}
+
 /// The value of a variable that is written down as it is.
 fn variable(container: &Value, name: &str) -> Option<String> {
     let mut variables = container["env"].as_array().into_iter().flatten();

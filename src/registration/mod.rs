@@ -2,7 +2,9 @@
 
 pub mod activation;
 mod cause;
+pub mod deregister;
 pub mod desired;
+pub mod grants;
 pub mod halves;
 pub mod handed;
 pub mod installed;
@@ -26,5 +28,6 @@ pub mod step;
 pub mod takeover;
 mod tries;
 mod undo;
+pub mod upgrade;
 mod wait;
-mod worker;
+pub(crate) mod worker;

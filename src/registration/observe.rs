@@ -25,6 +25,7 @@ pub(super) mod cluster;
 mod objects;
 
 use cluster::AccountSide;
+pub(crate) use objects::{Standing, object_state};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -120,7 +121,7 @@ pub(super) fn refuse_another_cluster(observed: &Observed, uid: &str) -> Result<(
     Err(identity_changed(what))
 }
 
-fn identity_changed(what: String) -> Error {
+pub(super) fn identity_changed(what: String) -> Error {
     Error::refused(Code::IDENTITY_CHANGED, "the account or the cluster changed after the question")
         .cause(what)
         .fix("check the credentials and --context, then run the same command again")
@@ -147,7 +148,8 @@ pub(super) async fn name_all_that_is_denied(ports: &Ports, request: &RegisterReq
     }
 }
 
-pub(super) async fn failing<T>(
+/// A read that is needed: what was attempted is said if it fails.
+pub(crate) async fn failing<T>(
     attempting: impl Into<String>,
     reply: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Error> {
@@ -155,7 +157,7 @@ pub(super) async fn failing<T>(
 }
 
 /// A read that only helps: refused, it is left out and that is said. Any other failure is one.
-pub(super) fn aid<T>(
+pub(crate) fn aid<T>(
     answer: Result<T, Failure>,
     attempting: &str,
     unverified: &mut Vec<String>,
@@ -195,7 +197,7 @@ pub(super) async fn api_server(ports: &Ports, request: &RegisterRequest) -> Resu
     failing("read the API server's service address", ports.cluster.api_server()).await
 }
 
-pub(super) fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
+pub(crate) fn refuse_old(version: &ServerVersion) -> Result<(), Error> {
     if version.minor < OLDEST_MINOR {
         return Err(Error::refused(
             Code::CLUSTER_TOO_OLD,

@@ -71,7 +71,7 @@ pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Resu
 }
 
 /// A registration that exists: bring everything to what it should be, wait if there is something to wait for.
-fn converge(
+pub(super) fn converge(
     desired: &Desired,
     observed: &Observed,
     registration: &Registration,

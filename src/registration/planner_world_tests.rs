@@ -282,6 +282,7 @@ pub(super) fn carry_out<'a>(
             Step::ReserveFile { .. } | Step::KeepActivation | Step::AwaitAgents { .. } => {
                 panic!("{} is a step of one half", step.describe());
             }
+            Step::Access(step) => panic!("{}: the planner of a registration grants nothing", step.describe()),
             Step::SpendCode { activation_id } => {
                 let current =
                     world.registration.as_ref().and_then(|registration| registration.activation_id.clone());

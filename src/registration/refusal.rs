@@ -1,7 +1,7 @@
 //! What registering refuses to do, before it has changed anything.
 
 use super::desired::Desired;
-use super::observed::{NodeFacts, Observed, Registration, Status};
+use super::observed::{Holder, NodeFacts, Observed, Registration, Status};
 
 use super::proof::Proof;
 use super::scheduling::obstacle;
@@ -104,17 +104,18 @@ pub(super) fn name_held(desired: &Desired, registration: &Registration, proof: &
 
 /// Another run is at work.
 pub(super) fn refuse_held_lease(desired: &Desired, observed: &Observed) -> Result<(), Error> {
-    let Some(holder) = observed.lease.as_ref().and_then(|lease| lease.held_by.as_ref()) else {
-        return Ok(());
-    };
+    let holder = observed.lease.as_ref().and_then(|lease| lease.held_by.as_ref());
+    refuse_holder(&desired.settings.namespace, holder)
+}
+
+/// As [`refuse_held_lease`], of the Lease in `namespace`.
+pub(super) fn refuse_holder(namespace: &str, holder: Option<&Holder>) -> Result<(), Error> {
+    let Some(holder) = holder else { return Ok(()) };
     Err(Error::refused(
         Code::LEASE_HELD,
         format!("another run of eksconnect is working on this cluster: {}", holder.who),
     )
-    .cause(format!(
-        "it holds the Lease {}/eksconnect and renews it while it lives",
-        desired.settings.namespace
-    ))
+    .cause(format!("it holds the Lease {namespace}/eksconnect and renews it while it lives"))
     .fix("wait until it ends, then run the same command again"))
 }
 

@@ -6,6 +6,7 @@ use super::observed::{Intent, Status};
 use super::provider::Provider;
 use super::request::RoleDesign;
 use super::role_drift::RoleChange;
+use crate::access;
 use crate::manifest::{Object, ObjectRef};
 
 /// One step. Match it without `_`: a new step has to be described, executed and undone.
@@ -93,6 +94,8 @@ pub enum Step {
         /// The activation, if it is known already.
         activation_id: Option<String>,
     },
+    /// Let somebody view: a step of granting.
+    Access(Box<access::step::Step>),
 }
 
 /// A registration to be made.
@@ -134,12 +137,20 @@ pub enum Topic {
     Objects,
     /// The agents, until ACTIVE.
     Agent,
+    /// Who may view.
+    Views,
 }
 
 impl Topic {
     /// Every topic, in the order of its lines.
-    pub const ALL: [Self; 5] =
-        [Self::ServiceLinkedRole, Self::AgentRole, Self::Registration, Self::Objects, Self::Agent];
+    pub const ALL: [Self; 6] = [
+        Self::ServiceLinkedRole,
+        Self::AgentRole,
+        Self::Registration,
+        Self::Objects,
+        Self::Agent,
+        Self::Views,
+    ];
 
     /// As it is shown.
     pub fn title(self) -> &'static str {
@@ -149,6 +160,7 @@ impl Topic {
             Self::Registration => "Registration",
             Self::Objects => "Objects",
             Self::Agent => "Agent",
+            Self::Views => "Views",
         }
     }
 }
@@ -170,6 +182,7 @@ impl Step {
             | Self::ApplyOnceRegistered(_) => Some(Topic::Objects),
             Self::KeepActivation => Some(Topic::Objects),
             Self::AwaitActive { .. } | Self::AwaitAgents { .. } => Some(Topic::Agent),
+            Self::Access(_) => Some(Topic::Views),
             Self::HoldLease { .. } | Self::ReserveFile { .. } | Self::SpendCode { .. } => None,
         }
     }
@@ -198,12 +211,16 @@ impl Step {
             Self::KeepActivation => "keep the activation in the cluster".to_owned(),
             Self::AwaitAgents { .. } => "wait until the agents are ready".to_owned(),
             Self::SpendCode { .. } => "remove the used activation code".to_owned(),
+            Self::Access(step) => step.describe(),
         }
     }
 
     /// Whether it changes something, in AWS or in the cluster.
     pub fn is_write(&self) -> bool {
-        !matches!(self, Self::AwaitActive { .. } | Self::AwaitAgents { .. })
+        match self {
+            Self::Access(step) => step.is_write(),
+            _ => !matches!(self, Self::AwaitActive { .. } | Self::AwaitAgents { .. }),
+        }
     }
 
     /// The object that it applies or deletes, if that is known.
@@ -214,6 +231,7 @@ impl Step {
             | Self::ApplyActivationSecret(object)
             | Self::Replace { object, .. } => Some(&object.reference),
             Self::Remove { object, .. } => Some(object),
+            Self::Access(step) => step.object(),
             Self::CreateServiceLinkedRole
             | Self::CreateAgentRole(_)
             | Self::PutAgentPolicy { .. }

@@ -55,6 +55,11 @@ impl Tries {
         }
     }
 
+    /// The worker of the try that is under way or was the last.
+    pub(super) fn worker(&self) -> Option<&RegisterWorker> {
+        self.current.as_deref()
+    }
+
     /// A try begins, on what was seen: `worker` makes its worker, knowing what the tries before it made.
     pub(super) fn begin(
         &mut self,

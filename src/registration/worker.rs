@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 pub(super) use calling::{Calling, Doubts, PROPAGATION_BOUND};
 pub(super) use discarding::discard;
+pub(crate) use made::may_have_had_effect;
 pub(super) use roles::RoleWork;
 
 use super::desired::Desired;
@@ -28,6 +29,7 @@ use super::register::Preview;
 use super::step::{OnceRegistered, Step};
 use super::undo::Made;
 use super::wait::{Awaited, until_active};
+use crate::access::worker::AccessWorker;
 use crate::error::{Code, Error};
 use crate::manifest::{self, Object, ObjectRef, RegistrationMark};
 use crate::plan::{Done, StepFailure, Stop, Worker};
@@ -72,6 +74,8 @@ pub(super) struct RegisterWorker {
     handed: Option<Handed>,
     /// The objects that existed before.
     existing: BTreeSet<ObjectRef>,
+    /// What grants, where that is asked for.
+    access: Option<AccessWorker>,
     context: Context,
 }
 
@@ -149,6 +153,14 @@ impl Worker<Step> for RegisterWorker {
                     until_active(&self.ports, &awaited, &self.stop, &progress).await
                 }
                 Step::SpendCode { activation_id } => self.spend_code(activation_id).await,
+                Step::Access(step) => match &self.access {
+                    Some(access) => access.step(*step, &progress).await,
+                    None => Err(Error::failed(
+                        Code::INTERNAL,
+                        format!("nobody is to be granted anything: {}", step.describe()),
+                    )
+                    .into()),
+                },
             }
         })
     }
@@ -168,7 +180,7 @@ impl RegisterWorker {
             RoleWork::new(Arc::clone(&ports.roles), observed.service_linked_role, &observed.agent_role);
         let desired = seen.desired.clone();
         let existing = made::existing(observed, &desired.settings.namespace);
-        Self { ports, desired, limit, stop, roles, handed: None, existing, context }
+        Self { ports, desired, limit, stop, roles, handed: None, existing, access: None, context }
     }
 
     /// For one try of the cluster's half of a registration, whose activation was handed over: until that is in the
@@ -186,6 +198,16 @@ impl RegisterWorker {
         let has_code = observed.activation_secret.as_ref().is_some_and(|secret| secret.holds_code);
         worker.context.code_in_cluster.store(has_code || !observed.states.is_empty(), Ordering::Release);
         Self { handed: Some(handed.clone()), ..worker }
+    }
+
+    /// The same, with what grants.
+    pub(super) fn granting(self, access: Option<AccessWorker>) -> Self {
+        Self { access, ..self }
+    }
+
+    /// What grants.
+    pub(super) fn access(&self) -> Option<&AccessWorker> {
+        self.access.as_ref()
     }
 
     fn known_activation(&self) -> Result<String, Error> {
@@ -310,7 +332,7 @@ impl RegisterWorker {
 }
 
 /// The command that deletes an object by hand.
-pub(super) fn kubectl_delete(object: &ObjectRef) -> String {
+pub(crate) fn kubectl_delete(object: &ObjectRef) -> String {
     let resource = object.kind.name().to_lowercase();
     match &object.namespace {
         Some(namespace) => format!("kubectl delete {resource} -n {namespace} {}", object.name),
@@ -319,7 +341,7 @@ pub(super) fn kubectl_delete(object: &ObjectRef) -> String {
 }
 
 /// A conflict means that the plan saw another world.
-pub(super) fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
+pub(crate) fn stale_or(failure: Failure, attempting: &str) -> StepFailure {
     if failure.kind == FailureKind::Conflict {
         return StepFailure::Stale(format!("{}: {}", failure.operation, failure.message));
     }

@@ -1,31 +1,56 @@
 //! One run of the binary: arguments in, exit code out. The one place where adapters are wired.
 
+mod access;
+mod complete;
+mod deregister;
+mod gc;
+mod grant_view;
+mod inventory;
+mod list_views;
 mod register;
 mod render;
+mod revoke_view;
+mod roles;
+mod upgrade;
+mod verify_view;
+mod view;
+mod viewing;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, Format};
+use crate::access::connector::ViewPorts;
+use crate::cli::{self, Command, Format};
 use crate::environment;
 use crate::error::{Code, Error};
-use crate::output::{Console, Interruptible};
+use crate::output::{self, Console, Interruptible};
 use crate::plan::{Stop, StopReason};
+use crate::ports::Cluster;
 use crate::registration::observe::Ports;
 use crate::{aws, kubernetes};
 
 /// The exit code of a dry run that found something to change, where `--detailed-exitcode` asks for it.
 const CHANGES_PENDING: u8 = 7;
 
+/// The exit code of a command that looked and found something wanting.
+const FINDINGS: u8 = 6;
+
 /// Runs. Help, versions and explanations touch no network, no SDK client and no kubeconfig.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    match cli::answer(&arguments, &complete::live(&arguments)) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => {
+            Console::plain(Format::Text).error(&error);
+            return ExitCode::from(error.exit_code());
+        }
+    }
+    let cli = match cli::parse(cli::command(arguments.first()), &arguments) {
         Ok(cli) => cli,
         Err(error) => return refuse_command_line(&arguments, &error),
     };
@@ -35,8 +60,35 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             console.page(code);
             ExitCode::SUCCESS
         }),
+        Command::Deregister(args) => {
+            in_runtime(&console, deregister::deregister(&console, &cli.global, args))
+        }
+        Command::Upgrade(args) => in_runtime(&console, upgrade::upgrade(&console, &cli.global, args)),
+        Command::Gc(args) => in_runtime(&console, gc::gc(&console, &cli.global, args)),
+        Command::GrantView(args) => in_runtime(&console, grant_view::grant_view(&console, &cli.global, args)),
+        Command::RevokeView(args) => {
+            in_runtime(&console, revoke_view::revoke_view(&console, &cli.global, args))
+        }
+        Command::IamPolicy(args) => args.request(cli.global.region.as_deref()).map(|request| {
+            output::policy(&console, &request, args.language);
+            ExitCode::SUCCESS
+        }),
+        Command::Completions(args) => cli::script(args.shell).map(|script| {
+            output::completions(&console, args.shell, &script);
+            ExitCode::SUCCESS
+        }),
+        Command::Man(args) => manual(&console, args),
+        Command::List(args) => in_runtime(&console, inventory::list(&console, &cli.global, args)),
+        Command::Whoami(args) => in_runtime(&console, inventory::whoami(&console, &cli.global, args)),
+        Command::Status(args) => in_runtime(&console, inventory::status(&console, &cli.global, args)),
+        Command::Roles(args) => in_runtime(&console, roles::roles(&console, &cli.global, args)),
         Command::Render(args) => in_runtime(&console, render::render(&console, &cli.global, args)),
         Command::Register(args) => in_runtime(&console, register::register(&console, &cli.global, args)),
+        Command::View(args) => in_runtime(&console, view::view(&console, &cli.global, args)),
+        Command::ListViews(args) => in_runtime(&console, list_views::list_views(&console, &cli.global, args)),
+        Command::VerifyView(args) => {
+            in_runtime(&console, verify_view::verify_view(&console, &cli.global, args))
+        }
     };
     match ended {
         Ok(code) => code,
@@ -45,6 +97,16 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+fn manual(console: &Console, args: &cli::ManArgs) -> Result<ExitCode, Error> {
+    if args.list {
+        let names: Vec<String> = cli::pages()?.into_iter().map(|(name, _)| name).collect();
+        output::manuals(console, &names);
+    } else {
+        output::manual(console, &cli::page(&args.command)?);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// clap's own words for people; for `-o json` the one document that was promised.
@@ -125,6 +187,12 @@ fn register_ports(aws: &aws::Connected, cluster: kubernetes::Connected) -> Ports
         region: aws.region.clone(),
         cluster: Arc::new(kubernetes::KubernetesCluster::new(cluster)),
     }
+}
+
+/// Everything that looking at access in the cluster talks to.
+fn view_ports(cluster: kubernetes::Connected) -> ViewPorts {
+    let cluster = Arc::new(kubernetes::KubernetesCluster::new(cluster));
+    ViewPorts { cluster: Arc::clone(&cluster) as Arc<dyn Cluster>, access: cluster }
 }
 
 /// How a dry run ends; `detailed` is `--detailed-exitcode`.

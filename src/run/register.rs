@@ -4,18 +4,23 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::access::{access_ports, principals};
 use super::{listen, previewed, register_ports};
+use crate::access::principal::Choice;
+use crate::access::request::GrantRequest;
 use crate::activation_file::OutFile;
 use crate::cli::{GlobalArgs, RegisterArgs, Request};
 use crate::error::Error;
 use crate::output::{Console, HalfView, RegisterView};
 use crate::plan::Stop;
 use crate::ports::Cluster;
+use crate::registration::grants::Granting;
 use crate::registration::halves;
 use crate::registration::halves::account::{AccountPorts, register_account};
 use crate::registration::halves::account_plan::AccountRequest;
 use crate::registration::halves::cluster::{ClusterRequest, register_cluster};
 use crate::registration::register::{preview, register as register_whole};
+use crate::registration::request::RegisterRequest;
 use crate::{aws, kubernetes};
 
 pub(super) async fn register(
@@ -30,22 +35,44 @@ pub(super) async fn register(
         }
         Request::Cluster(request) => return run_cluster_half(console, global, args, &request).await,
     };
+    let viewers = args.viewers()?;
     let (aws_settings, cluster_settings) = (global.aws(), global.cluster());
     let (aws, cluster) =
         tokio::try_join!(aws::connect(&aws_settings), kubernetes::connect(&cluster_settings))?;
     let view = Arc::new(RegisterView::new(console, &request, &cluster.context, &cluster.server));
+    let granting = granting(console, &viewers, &request, &aws, &cluster).await?;
     let ports = register_ports(&aws, cluster);
     if args.dry_run {
-        let preview = preview(&ports, &request).await?;
+        let preview = preview(&ports, &request, granting.as_ref()).await?;
         view.preview(&preview, args.diff);
         return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;
-    let ended = register_whole(&ports, &request, &view, &stop).await;
+    let ended = register_whole(&ports, &request, granting.as_ref(), &view, &stop).await;
     view.end(ended.is_ok());
     view.registered(&ended?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whom to let view, if anybody.
+async fn granting(
+    console: &Console,
+    viewers: &[Choice],
+    request: &RegisterRequest,
+    aws: &aws::Connected,
+    cluster: &kubernetes::Connected,
+) -> Result<Option<Granting>, Error> {
+    if viewers.is_empty() {
+        return Ok(None);
+    }
+    let request = GrantRequest {
+        principals: principals(console, viewers, aws).await?,
+        namespace: request.namespace.clone(),
+        name: Some(request.name.to_string()),
+        ..GrantRequest::default()
+    };
+    Ok(Some(Granting { request, ports: access_ports(aws, cluster.clone()) }))
 }
 
 async fn run_account_half(

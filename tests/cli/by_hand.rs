@@ -66,6 +66,23 @@ impl Scene {
         Activation { id: id.expect("an id"), code: code.expect("a code") }
     }
 
+    /// Makes a role look as eksctl leaves it.
+    pub(crate) async fn as_eksctl(&self, role: &str) {
+        let iam = self.iam();
+        let tag = aws_sdk_iam::types::Tag::builder().key("alpha.eksctl.io/cluster-name").value("onprem1");
+        iam.tag_role().role_name(role).tags(tag.build().expect("a tag")).send().await.expect("tagged");
+        let policy = include_str!("../../policies/agent-permissions.json");
+        let put =
+            iam.put_role_policy().role_name(role).policy_name("eks-connector-agent").policy_document(policy);
+        put.send().await.expect("a policy");
+        iam.delete_role_policy()
+            .role_name(role)
+            .policy_name("Connector")
+            .send()
+            .await
+            .expect("the other one goes");
+    }
+
     /// Everything in a namespace but what Kubernetes itself puts there.
     pub(crate) async fn objects_in(&self, namespace: &str) -> Vec<String> {
         let client = self.client().await;

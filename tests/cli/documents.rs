@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use crate::support::Scene;
 
 /// A schema, compiled.
-struct Schema {
+pub(crate) struct Schema {
     schemas: Schemas,
     index: SchemaIndex,
 }
 
 impl Schema {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
         compiler.add_resource("schema.json", serde_json::from_str(text).unwrap()).unwrap();
         let index = compiler.compile("schema.json", &mut schemas).unwrap();
@@ -24,9 +24,19 @@ impl Schema {
     }
 
     #[track_caller]
-    fn fits(&self, document: &Value) {
+    pub(crate) fn fits(&self, document: &Value) {
         if let Err(error) = self.schemas.validate(document, self.index) {
             panic!("{error}\n{document:#}");
+        }
+    }
+
+    /// A schema that accepts anything would prove nothing.
+    #[track_caller]
+    pub(crate) fn refuses_other_members(&self, document: &Value) {
+        for member in document.as_object().unwrap().keys() {
+            let mut spoiled = document.clone();
+            spoiled[member] = json!({ "not": "this" });
+            assert!(!self.accepts(&spoiled) || document[member].is_object(), "{member} may be anything");
         }
     }
 }
@@ -87,6 +97,28 @@ async fn results_plans_and_errors_fit_their_schemas() {
     scene.refuse("eks", "DescribeCluster", 403, "AccessDeniedException", "no").await;
     error.fits(&scene.register(&["-o", "json"]).await.expect(1).json());
 
+    scene.heal().await;
+    let upgrade = Schema::new(include_str!("../../docs/schemas/upgrade-result.json"));
+    let upgrade_plan = Schema::new(include_str!("../../docs/schemas/upgrade-plan.json"));
+    let fewer = ["upgrade", "--name", "onprem1", "--replicas", "1", "-o", "json"];
+    let to_be_upgraded = scene.run(&[&fewer[..], &["--dry-run", "--diff"]].concat()).await.expect(0).json();
+    upgrade_plan.fits(&to_be_upgraded);
+    let upgraded = scene.run(&fewer).await.expect(0).json();
+    upgrade.fits(&upgraded);
+    let collection = Schema::new(include_str!("../../docs/schemas/gc-result.json"));
+    let collection_plan = Schema::new(include_str!("../../docs/schemas/gc-plan.json"));
+    let to_be_collected = scene.run(&["gc", "-o", "json", "--dry-run"]).await.expect(0).json();
+    collection_plan.fits(&to_be_collected);
+    let collected = scene.run(&["gc", "-o", "json"]).await.expect(0).json();
+    collection.fits(&collected);
+    let removal = Schema::new(include_str!("../../docs/schemas/deregister-result.json"));
+    let removal_plan = Schema::new(include_str!("../../docs/schemas/deregister-plan.json"));
+    let deregister = ["deregister", "--name", "onprem1", "--namespace", "eks-connector", "-o", "json"];
+    let to_be_removed = scene.run(&[&deregister[..], &["--dry-run"]].concat()).await.expect(0).json();
+    removal_plan.fits(&to_be_removed);
+    let removed = scene.run(&[&deregister[..], &["--yes"]].concat()).await.expect(0).json();
+    removal.fits(&removed);
+
     // A schema that accepts anything would prove nothing.
     for (schema, document) in [
         (&result, &registered),
@@ -96,11 +128,75 @@ async fn results_plans_and_errors_fit_their_schemas() {
         (&activation, &handed),
         (&other_half, &connected),
         (&render, &rendered),
+        (&upgrade, &upgraded),
+        (&upgrade_plan, &to_be_upgraded),
+        (&collection, &collected),
+        (&collection_plan, &to_be_collected),
+        (&removal, &removed),
+        (&removal_plan, &to_be_removed),
     ] {
+        schema.refuses_other_members(document);
+    }
+}
+
+#[tokio::test]
+async fn what_becomes_of_grants_fits_its_schemas() {
+    let granted = Schema::new(include_str!("../../docs/schemas/grant-view-result.json"));
+    let grant_plan = Schema::new(include_str!("../../docs/schemas/grant-view-plan.json"));
+    let revoked = Schema::new(include_str!("../../docs/schemas/revoke-view-result.json"));
+    let revoke_plan = Schema::new(include_str!("../../docs/schemas/revoke-view-plan.json"));
+    let error = Schema::new(include_str!("../../docs/schemas/error.json"));
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let viewer = format!("arn:aws:iam::{}:role/AmazonEKSConnectorAgentRole", scene.lease.account().id);
+    let grant = ["grant-view", "-o", "json", "--principal", &viewer];
+    let with = |more: &[&'static str]| [&grant[..], more].concat();
+    grant_plan.fits(&scene.run(&with(&["--dry-run"])).await.expect(0).json());
+    granted.fits(&scene.run(&with(&["--attach-iam-policy"])).await.expect(0).json());
+    granted.fits(&scene.run(&with(&["--namespace-scope", "default"])).await.expect(0).json());
+    grant_plan.fits(&scene.run(&with(&["--dry-run", "--diff"])).await.expect(0).json());
+    error.fits(&scene.run(&with(&["--cluster-role", "nowhere"])).await.expect(3).json());
+    let revoke = ["revoke-view", "-o", "json", "--principal", &viewer];
+    revoke_plan.fits(&scene.run(&[&revoke[..], &["--dry-run"]].concat()).await.expect(0).json());
+    revoked.fits(&scene.run(&revoke).await.expect(0).json());
+    revoked.fits(&scene.run(&revoke).await.expect(0).json());
+    let plan = Schema::new(include_str!("../../docs/schemas/register-plan.json"));
+    let result = Schema::new(include_str!("../../docs/schemas/register-result.json"));
+    let register = ["--grant-view", &viewer, "-o", "json"];
+    let planned = scene.register(&[&register[..], &["--dry-run"]].concat()).await.expect(0).json();
+    plan.fits(&planned);
+    assert_eq!(planned["views"][0]["arn"], viewer);
+    let registered = scene.register(&register).await.expect(0).json();
+    result.fits(&registered);
+    assert_eq!(registered["views"][0]["proof"]["held"], "view-only", "{registered:#}");
+}
+
+#[tokio::test]
+async fn what_is_read_fits_its_schemas() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    for (schema, arguments) in [
+        (include_str!("../../docs/schemas/registration-list.json"), &["list"][..]),
+        (include_str!("../../docs/schemas/registration-list.json"), &["list", "--all-regions"]),
+        (include_str!("../../docs/schemas/whoami.json"), &["whoami"]),
+        (include_str!("../../docs/schemas/whoami.json"), &["whoami", "--name", "onprem1"]),
+        (include_str!("../../docs/schemas/registration-status.json"), &["status"]),
+        (include_str!("../../docs/schemas/roles.json"), &["roles", "show"]),
+        (include_str!("../../docs/schemas/roles-plan.json"), &["roles", "create", "--dry-run", "--diff"]),
+        (include_str!("../../docs/schemas/roles-result.json"), &["roles", "create"]),
+        (include_str!("../../docs/schemas/caller-policy.json"), &["iam-policy", "register"]),
+        (include_str!("../../docs/schemas/caller-policy.json"), &["iam-policy", "--as", "terraform"]),
+        (include_str!("../../docs/schemas/completions.json"), &["completions", "zsh"]),
+        (include_str!("../../docs/schemas/manual-page.json"), &["man", "register"]),
+        (include_str!("../../docs/schemas/manual-pages.json"), &["man", "--list"]),
+    ] {
+        let schema = Schema::new(schema);
+        let document = scene.run(&[arguments, &["-o", "json"]].concat()).await.expect(0).json();
+        schema.fits(&document);
         for member in document.as_object().unwrap().keys() {
             let mut spoiled = document.clone();
-            spoiled[member] = json!({ "not": "this" });
-            assert!(!schema.accepts(&spoiled) || document[member].is_object(), "{member} may be anything");
+            spoiled[member] = if document[member].is_number() { json!("7") } else { json!(7) };
+            assert!(!schema.accepts(&spoiled), "{arguments:?}: {member} may be anything");
         }
     }
 }

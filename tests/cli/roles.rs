@@ -14,7 +14,7 @@ const OTHER_BOUND: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 const TRUST: &str = include_str!("../../policies/agent-trust.json");
 
 /// IAM, for what an administrator does beside eksconnect.
-fn iam(scene: &Scene) -> Client {
+pub(crate) fn iam(scene: &Scene) -> Client {
     let environment = scene.environment();
     let keys = Credentials::new(
         &environment["AWS_ACCESS_KEY_ID"],

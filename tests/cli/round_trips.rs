@@ -65,9 +65,13 @@ impl SlowLine {
     }
 
     async fn register(&self) -> Seen {
+        self.run(&["register", "--name", "onprem1"]).await
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Seen {
         let (logged, opened) = (self.scene.last_call().await, self.relay.connections());
         let audited = std::fs::read_to_string(&self.audit).unwrap_or_default().len();
-        self.scene.register(&[]).await.expect(0);
+        self.scene.run(arguments).await.expect(0);
         let audit = std::fs::read_to_string(&self.audit).unwrap().split_off(audited);
         let account = &self.scene.lease.account().id;
         let log = self.scene.lease.aws().log(logged, Some(account)).await.unwrap();
@@ -120,4 +124,19 @@ async fn as_many_as_documented_and_one_connection_to_the_cluster() {
     assert_eq!((fresh.connections, again.connections), (1, 1));
     let ours = concat!("eksconnect/", env!("CARGO_PKG_VERSION"));
     assert!(!fresh.agents.is_empty() && fresh.agents.iter().all(|agent| agent == ours), "{:?}", fresh.agents);
+}
+
+#[tokio::test]
+async fn a_grant_waits_for_six_round_trips_and_one_that_stands_for_four() {
+    let line = SlowLine::new().await;
+    line.register().await;
+    let grant = ["grant-view", "--principal", "self"];
+    let self_first = line.run(&grant).await;
+    // Who that is; what is there, and the version before the metrics; each object and what IAM decides; the roles; their bindings.
+    // What the connector is asked as is not in the log.
+    let [both, aws, cluster] = chain(&self_first);
+    assert!(both <= 6 && aws <= 3 && cluster <= 5, "{both}, {aws}, {cluster}:\n{}", listed(&self_first));
+    let again = line.run(&grant).await;
+    let [both, aws, cluster] = chain(&again);
+    assert!(both <= 4 && aws <= 3 && cluster <= 3, "{both}, {aws}, {cluster}:\n{}", listed(&again));
 }

@@ -14,12 +14,12 @@ use eksconnect_sandbox::aws::control::FaultKind;
 use crate::by_hand::Activation;
 use crate::support::{NAMESPACE, Scene, until};
 
-const OFFICIAL: &str = include_str!("fixtures/official.yaml");
-const EKSCTL_GRANTS: &str = include_str!("fixtures/eksctl-grants.yaml");
+pub(crate) const OFFICIAL: &str = include_str!("fixtures/official.yaml");
+pub(crate) const EKSCTL_GRANTS: &str = include_str!("fixtures/eksctl-grants.yaml");
 const HELM: &str = include_str!("fixtures/helm.yaml");
 
 /// Applies a manifest as its users do: with kubectl, which leaves its own marks.
-async fn kubectl_apply(scene: &Scene, manifest: &str, activation: &Activation) {
+pub(crate) async fn kubectl_apply(scene: &Scene, manifest: &str, activation: &Activation) {
     let manifest = manifest
         .replace("%CODE_BASE64%", &STANDARD.encode(&activation.code))
         .replace("%CODE%", &activation.code)
@@ -35,7 +35,7 @@ async fn kubectl_apply(scene: &Scene, manifest: &str, activation: &Activation) {
 }
 
 /// As `helm install` marks every object of a release.
-async fn helm_install(scene: &Scene, activation: &Activation) {
+pub(crate) async fn helm_install(scene: &Scene, activation: &Activation) {
     let client = scene.client().await;
     let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": "tools" } })).unwrap();
     Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
@@ -48,7 +48,7 @@ async fn helm_install(scene: &Scene, activation: &Activation) {
     sets.patch("eks-connector", &PatchParams::default(), &Patch::Merge(&mark)).await.unwrap();
 }
 
-async fn until_active(scene: &Scene, namespace: &str) {
+pub(crate) async fn until_active(scene: &Scene, namespace: &str) {
     let sets: Api<StatefulSet> = Api::namespaced(scene.client().await, namespace);
     until("ACTIVE, and both agents ready", || async {
         let set = sets.get("eks-connector").await.unwrap();

@@ -9,6 +9,8 @@ pub(super) enum Case {
     RegisterFresh,
     /// The same command once more.
     RegisterAgain,
+    /// `eksconnect grant-view` for a role that exists, in a cluster that is registered.
+    GrantView,
     /// The AWS CLI and kubectl, as the user guide says.
     AwsCliAndKubectl,
 }
@@ -31,6 +33,7 @@ impl Case {
         match self {
             Self::RegisterFresh => "register-fresh",
             Self::RegisterAgain => "register-again",
+            Self::GrantView => "grant-view",
             Self::AwsCliAndKubectl => "aws-cli-and-kubectl",
         }
     }
@@ -46,6 +49,9 @@ impl Case {
             Self::RegisterFresh => Chain { all: 13, aws: 5, cluster: 8 },
             // The handshake, and of those the first two.
             Self::RegisterAgain => Chain { all: 3, aws: 1, cluster: 2 },
+            // The handshake; what is there, the metrics after the version; each object, beside what IAM decides; the roles; their
+            // bindings; and what the connector is allowed, which is asked as the connector and so is not seen.
+            Self::GrantView => Chain { all: 7, aws: 2, cluster: 5 },
             // GetCallerIdentity, CreateServiceLinkedRole, CreateRole, PutRolePolicy, RegisterCluster; kubectl apply;
             // DescribeCluster that says ACTIVE. kubectl works
             // through the objects one after the other, after its handshake.

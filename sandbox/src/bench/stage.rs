@@ -86,12 +86,18 @@ impl Stage {
                 self.lease.start_over().await?;
                 self.registered = false;
             }
-            Case::RegisterAgain if !self.registered => {
+            Case::RegisterAgain | Case::GrantView if !self.registered => {
                 self.lease.start_over().await?;
                 self.person(Duration::ZERO).await?.register().await?;
                 self.registered = true;
             }
             Case::RegisterAgain => {}
+            // As if nobody had been granted anything.
+            Case::GrantView => {
+                let viewer = self.viewer();
+                let person = self.person(Duration::ZERO).await?;
+                person.run(&person.binary, &["revoke-view", "--principal", &viewer], "").await?;
+            }
         }
         self.delay_aws(latency).await?;
         let person = self.person(latency).await?;
@@ -103,6 +109,10 @@ impl Stage {
         let clock = Instant::now();
         match case {
             Case::RegisterFresh | Case::RegisterAgain => person.register().await?,
+            Case::GrantView => {
+                let viewer = self.viewer();
+                person.run(&person.binary, &["grant-view", "--principal", &viewer], "").await?;
+            }
             Case::AwsCliAndKubectl => by_hand::connect(&person, self.lease.region()).await?,
         }
         let wall = clock.elapsed();
@@ -115,6 +125,11 @@ impl Stage {
         calls.extend(calls::of_cluster(&self.audited_since(audited)?, latency)?);
         calls.sort_by_key(|call| call.began);
         Ok(Measured { wall, began, calls, connections })
+    }
+
+    /// A role that exists wherever a cluster is registered.
+    fn viewer(&self) -> String {
+        format!("arn:aws:iam::{}:role/AmazonEKSConnectorAgentRole", self.lease.account().id)
     }
 
     /// Delays what a person's tools call, and not what the agents call.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::aws::control::Entry;
-use crate::proxy::{Asked, Seen};
+use crate::proxy::{ANY_KIND, Asked, Seen};
 
 /// Who is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +48,8 @@ impl Call {
     /// A request that the proxy saw.
     pub(super) fn of_cluster(seen: &Seen) -> Self {
         let Asked { resource, .. } = &seen.asked;
+        // Which kind it is depends on chance.
+        let resource = if resource == ANY_KIND { "" } else { resource };
         Self {
             side: Side::Cluster,
             kind: seen.asked.kind(),

@@ -51,6 +51,9 @@ pub(super) struct Rule {
     /// Whether a run that fails must have undone what it made in the cluster, unless there is a registration.
     #[serde(default)]
     pub(super) undone: bool,
+    /// Whether a run that ends well may leave something to the next one, of which it says so.
+    #[serde(default)]
+    pub(super) unfinished: bool,
     /// Further arguments, to shorten a time-out that the fault makes it wait for.
     #[serde(default)]
     pub(super) arguments: Vec<String>,

@@ -41,6 +41,8 @@ pub(super) struct Struck<'a> {
     /// How things stood before it, and stand now.
     pub(super) before: &'a Standing,
     pub(super) now: &'a Standing,
+    /// What need not be reported: what was there before, and of a command that takes away what stays.
+    pub(super) kept: &'a Standing,
 }
 
 impl Struck<'_> {
@@ -94,9 +96,13 @@ impl Struck<'_> {
         names(&self.cell.point.call.operation) || self.beside.iter().any(|call| names(&call.operation))
     }
 
-    /// What is there now, was not before, and is not in the error's list of what remains; and what is in that list and
+    /// What is there now, should not be, and is not in the error's list of what remains; and what is in that list and
     /// is not there, unless it says that it may not be.
     fn unreported(&self, document: &Value) -> Vec<String> {
+        if self.cell.command.removes && self.now == self.before {
+            // Nothing has been begun: that is all that there is to say.
+            return Vec::new();
+        }
         let remains: Vec<(&str, String)> = document["remains"]
             .as_array()
             .into_iter()
@@ -119,9 +125,9 @@ impl Struck<'_> {
         problems
     }
 
-    /// What is there now and was not before, with the words of a command that removes it.
+    /// What is there now and should not be, with the words of a command that removes it.
     fn left(&self) -> Vec<(String, String)> {
-        let (before, now) = (self.before, self.now);
+        let (before, now) = (self.kept, self.now);
         let mut left = Vec::new();
         for role in now.roles.difference(&before.roles) {
             let linked = role.starts_with("AWSServiceRoleFor");

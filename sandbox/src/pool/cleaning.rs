@@ -82,6 +82,25 @@ impl Baseline {
             .collect())
     }
 
+    /// What is not as it was when the cluster was new, sorted: `Kind namespace/name` for what is there beyond that, and
+    /// with `changed` or `gone` before it.
+    pub(super) async fn differences(&self, client: &Client) -> Result<Vec<String>> {
+        let live = contents(&observe(client).await?);
+        let named = |(kind, namespace, name): &Key| {
+            let kind = kind.split('.').next().unwrap_or_default();
+            format!("{kind} {namespace}/{name}")
+        };
+        let new = live.keys().filter(|key| !self.0.contains_key(key)).map(&named);
+        let other = self.0.iter().filter_map(|(key, was)| match live.get(key) {
+            Some(is) if is == was => None,
+            Some(_) => Some(format!("changed {}", named(key))),
+            None => Some(format!("gone {}", named(key))),
+        });
+        let mut differences: Vec<String> = new.chain(other).collect();
+        differences.sort();
+        Ok(differences)
+    }
+
     async fn restore_in_rounds(&self, client: &Client) -> Result<()> {
         let begun = Instant::now();
         loop {

@@ -81,6 +81,15 @@ impl Lease {
         self.place().baseline.surplus(&self.client().await?).await
     }
 
+    /// What in the cluster is not as it was when it was new, content included: `Kind namespace/name` for what is there
+    /// beyond that, and with `changed` or `gone` before it.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn differences(&self) -> Result<Vec<String>> {
+        self.place().baseline.differences(&self.client().await?).await
+    }
+
     /// The whole environment for a child process that uses the cluster and the account as a person does.
     pub fn env(&self) -> BTreeMap<String, String> {
         let home = self.home();

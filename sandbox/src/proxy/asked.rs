@@ -2,6 +2,9 @@
 
 use http::{Method, Uri};
 
+/// The resource of a request for the metadata of some kind in a namespace.
+pub(crate) const ANY_KIND: &str = "(any)";
+
 /// A request, as far as one can be told from another of its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -18,6 +21,8 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Reads it from a request's head (Kubernetes documentation, "API concepts").
+    ///
+    /// `media_type` is that of the body; of a request without one, that of the answer which it asks for.
     pub(crate) fn of(method: &Method, uri: &Uri, media_type: &str) -> Self {
         let parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
         let of_group = match parts.as_slice() {
@@ -37,6 +42,9 @@ impl Asked {
         };
         let query = uri.query().unwrap_or_default();
         let has = |field: &str| query.split('&').any(|pair| pair.split('=').next() == Some(field));
+        // Whoever lists the metadata of every kind lists no kind in particular.
+        let any_kind = media_type.contains("PartialObjectMetadataList");
+        let resource = if any_kind && namespace.is_some() { ANY_KIND.to_owned() } else { resource };
         let verb = match *method {
             Method::GET if has("watch") => "watch",
             Method::GET if name.is_none() && !resource.starts_with('/') => "list",
@@ -83,6 +91,13 @@ mod tests {
             (Method::GET, "/api/v1/nodes?limit=500", "", "list:nodes", false),
             (Method::GET, "/api/v1/namespaces/kube-system", "", "get:namespaces", false),
             (Method::GET, "/api/v1/namespaces/a/secrets/b", "", "get:secrets", false),
+            (
+                Method::GET,
+                "/api/v1/namespaces/a/configmaps?limit=500",
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+                "list:(any)",
+                false,
+            ),
             (Method::GET, "/api/v1/namespaces/a/pods/b/log?tailLines=9", "", "get:pods/log", false),
             (Method::GET, "/api/v1/namespaces/a/pods?labelSelector=x&watch=true", "", "watch:pods", false),
             (

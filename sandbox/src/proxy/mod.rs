@@ -15,14 +15,14 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, stream};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-pub(crate) use self::asked::Asked;
+pub(crate) use self::asked::{ANY_KIND, Asked};
 pub(crate) use self::fault::{Action, ProxyFault, Seen};
 use self::fault::{Book, refusal};
 use self::listener::{Listener, tls};
@@ -147,7 +147,11 @@ impl Shared {
     async fn handle(&self, request: Request) -> Result<Ending> {
         let (head, body) = request.into_parts();
         let body = to_bytes(body, BODY_LIMIT).await.context("the request breaks off")?;
-        let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = head
+            .headers
+            .get(CONTENT_TYPE)
+            .or_else(|| head.headers.get(ACCEPT))
+            .and_then(|value| value.to_str().ok());
         let asked = Asked::of(&head.method, &head.uri, media_type.unwrap_or_default());
         let (place, strike) = self.book().enter(asked.clone());
         let mut onward = http::Request::from_parts(head, body.to_vec().into());

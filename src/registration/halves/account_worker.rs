@@ -158,7 +158,8 @@ impl Worker<Step> for AccountWorker {
                 | Step::KeepActivation
                 | Step::AwaitActive { .. }
                 | Step::AwaitAgents { .. }
-                | Step::SpendCode { .. } => Err(Error::failed(
+                | Step::SpendCode { .. }
+                | Step::Access(_) => Err(Error::failed(
                     Code::INTERNAL,
                     format!("there is no cluster in this half: {}", step.describe()),
                 )

@@ -123,7 +123,7 @@ fn planned(request: &ClusterRequest, desired: Desired, observed: Observed) -> Re
     let token = uuid::Uuid::new_v4().to_string();
     let mut plan = plan(&desired, &observed, &request.handed, &token)?;
     plan.notes.splice(0..0, request.notes.iter().cloned());
-    Ok(ClusterPreview { preview: Preview { desired, observed, plan } })
+    Ok(ClusterPreview { preview: Preview { desired, observed, plan, granting: None } })
 }
 
 async fn observe(ports: &Ports, request: &ClusterRequest) -> Result<(Desired, Observed), Error> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Ports, failing, is_ours};
 use crate::error::Error;
 use crate::manifest::{self, FieldChange, Object, ObjectKind, ObjectRef, RegistrationMark, difference};
+use crate::ports::Cluster;
 use crate::registration::desired::Desired;
 use crate::registration::installed::Installed;
 use crate::registration::observed::{NamespaceFacts, ObjectState, Registration, settled};
@@ -62,7 +63,7 @@ pub(in crate::registration) async fn object_states(
         objects.retain(|object| object.reference.kind.is_cluster_scoped());
     }
     let (each, pull_secret) = tokio::try_join!(
-        try_join_all(objects.iter().map(|object| object_state(ports, object))),
+        try_join_all(objects.iter().map(|object| object_state(ports.cluster.as_ref(), object))),
         pull_secret_state(ports, desired),
     )?;
     if let Some((object, state, foreign)) = pull_secret {
@@ -123,15 +124,22 @@ async fn pull_secret_state(
 }
 
 /// How one object stands.
-struct Standing {
-    state: ObjectState,
-    changes: Vec<FieldChange>,
-    foreign: Option<Foreign>,
-    fixed: Option<String>,
+pub(crate) struct Standing {
+    pub(crate) state: ObjectState,
+    /// What applying would change, if it differs.
+    pub(crate) changes: Vec<FieldChange>,
+    /// It is another owner's.
+    pub(crate) foreign: Option<Foreign>,
+    /// Its UID, if it differs in what cannot be changed.
+    pub(crate) fixed: Option<String>,
 }
 
-async fn object_state(ports: &Ports, object: &Object) -> Result<Standing, Error> {
-    let (live, tried) = tokio::join!(ports.cluster.read(&object.reference), ports.cluster.dry_run(object));
+/// Compares one object with what it would be after applying.
+///
+/// # Errors
+/// It could not be read, or the dry run was refused.
+pub(crate) async fn object_state(cluster: &dyn Cluster, object: &Object) -> Result<Standing, Error> {
+    let (live, tried) = tokio::join!(cluster.read(&object.reference), cluster.dry_run(object));
     let live = live.map_err(|failure| failure.into_error(&format!("read {}", object.reference)))?;
     let foreign = foreign(&object.reference, live.as_ref());
     let other_role = live.as_ref().filter(|live| live["roleRef"] != object.body["roleRef"]);

@@ -77,7 +77,7 @@ impl RegisterWorker {
 }
 
 /// Whether a request that failed so may have been done all the same.
-pub(super) fn may_have_had_effect(kind: FailureKind) -> bool {
+pub(crate) fn may_have_had_effect(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Malformed => true,
         FailureKind::NotFound

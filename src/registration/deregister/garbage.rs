@@ -1,0 +1,146 @@
+//! What nobody needs any more: registrations of ours that can never become ACTIVE, roles of ours that nothing uses, and a
+//! connector of ours without a registration. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::planner::{DeregisterPlan, Going};
+use super::request::GcRequest;
+use super::roles::{is_role, what_others_gave};
+use super::seen::{AccountSeen, ClusterSeen, OwnRole, Seen};
+use super::step::Step;
+use super::target::Target;
+use crate::plan::{Plan, StepId};
+use crate::registration::desired::cluster_arn;
+use crate::registration::observed::{Registration, Status};
+use crate::registration::proof::prove_by;
+use crate::registration::request::MANAGED_TAG;
+
+/// Plans. `request_token` tells this run from others in the Lease.
+pub fn plan(request: &GcRequest, seen: &Seen, request_token: &str) -> DeregisterPlan {
+    let mut plan = Plan::default();
+    let mut notes = Vec::new();
+    // What is from after this may still be of use.
+    let age = SignedDuration::try_from(request.older_than).unwrap_or(SignedDuration::MAX);
+    let before = seen.now.saturating_sub(age).unwrap_or(Timestamp::MIN);
+    let dead: Vec<&Registration> = match &seen.account {
+        Some(account) => account.all.iter().filter(|it| is_dead(it, before)).collect(),
+        None => Vec::new(),
+    };
+    let cluster = seen.cluster.as_ref().and_then(|cluster| orphan(cluster, seen, &dead, &mut notes));
+    let going = cluster.as_ref().map(|(cluster, target)| (Going::new(cluster, true), target));
+    if let Some((going, target)) = &going {
+        notes.extend(going.notes(target));
+    }
+    let held = going.as_ref().and_then(|(going, target)| going.hold(target, seen, request_token, &mut plan));
+    let start: Vec<StepId> = held.into_iter().collect();
+    let blind = going.as_ref().map(|(going, _)| going.blind(&start, &mut plan)).unwrap_or_default();
+    let ready: Vec<StepId> = start.into_iter().chain(blind).collect();
+    let mut last = ready.clone();
+    for registration in dead.iter().filter(|it| it.status != Status::Deleting) {
+        let step = Step::Deregister {
+            name: registration.name.clone(),
+            status: registration.status.clone(),
+            activation_id: registration.activation_id.clone(),
+        };
+        last.push(plan.add(step, ready.iter().copied()));
+    }
+    if let Some(account) = &seen.account {
+        roles(account, before, &dead, &last.clone(), &mut plan, &mut notes);
+        notes.extend(other_regions(account, before));
+    }
+    if let Some((going, _)) = &going {
+        going.steps(&last, &mut plan);
+    }
+    let is_change = plan.iter().any(|(_, planned)| planned.step.is_change());
+    let question = is_change.then(|| "All of this is of no use any more. Remove it?".to_owned());
+    DeregisterPlan { target: going.map(|(_, target)| target.clone()), plan, notes, question }
+}
+
+/// Whether a registration is ours and can never become ACTIVE.
+fn is_dead(registration: &Registration, before: Timestamp) -> bool {
+    if registration.tags.get(MANAGED_TAG).is_none_or(|value| value != "true") {
+        return false;
+    }
+    let expired = || registration.activation_expiry.is_some_and(|expiry| expiry < before);
+    match registration.status {
+        Status::Failed => true,
+        Status::Creating | Status::Pending => expired(),
+        Status::Active | Status::Updating | Status::Deleting | Status::Unknown(_) => false,
+    }
+}
+
+/// The cluster, if it has a connector of ours and no registration that could ever use it.
+fn orphan<'a>(
+    cluster: &'a ClusterSeen,
+    seen: &Seen,
+    dead: &[&Registration],
+    notes: &mut Vec<String>,
+) -> Option<(&'a ClusterSeen, Target)> {
+    let ours = cluster.installed.as_ref().map_or_else(
+        || cluster.live.as_ref().is_some_and(|live| live.ours || live.mark.is_some()),
+        |installed| installed.ours,
+    );
+    let arn = cluster.told_arn().filter(|_| ours)?;
+    let account = seen.account.as_ref()?;
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    if arn != cluster_arn(&account.region, &account.caller.account, name) {
+        notes.push(format!(
+            "The connector of this cluster belongs to {arn}, in another account or Region; whether that still exists is not \
+             looked at."
+        ));
+        return None;
+    }
+    let evidence = cluster.evidence();
+    let lives = |it: &&Registration| {
+        !dead.iter().any(|dead| dead.arn == it.arn) && prove_by(it, &evidence).is_proven()
+    };
+    if account.all.iter().any(|it| lives(&it)) {
+        return None;
+    }
+    let target =
+        Target { name: Some(name.to_owned()), arn: Some(arn.to_owned()), registration: None, theirs: true };
+    Some((cluster, target))
+}
+
+fn roles(
+    account: &AccountSeen,
+    before: Timestamp,
+    dead: &[&Registration],
+    needs: &[StepId],
+    plan: &mut Plan<Step>,
+    notes: &mut Vec<String>,
+) {
+    let Some(roles) = &account.roles else { return };
+    for OwnRole { role, policies, created_at } in &roles.own {
+        let name = role.arn.rsplit('/').next().unwrap_or_default();
+        let used = roles.registrations.iter().any(|(_, it)| {
+            !dead.iter().any(|dead| dead.arn == it.arn) && is_role(it.role_arn.as_deref(), name)
+        });
+        let young = created_at.is_none_or(|at| at > before);
+        if used || young {
+            continue;
+        }
+        if let Some(why) = what_others_gave(policies) {
+            notes.push(format!("The role {name} is used by no registration and is kept: {why}."));
+            continue;
+        }
+        let step = Step::DeleteRole { role: name.to_owned(), policies: policies.inline.clone() };
+        plan.add(step, needs.iter().copied());
+    }
+}
+
+/// The Regions that have garbage too.
+fn other_regions(account: &AccountSeen, before: Timestamp) -> Vec<String> {
+    let Some(roles) = &account.roles else { return Vec::new() };
+    let mut regions: Vec<&str> = roles
+        .registrations
+        .iter()
+        .filter(|(region, it)| *region != account.region && is_dead(it, before))
+        .map(|(region, _)| region.as_str())
+        .collect();
+    regions.dedup();
+    let note = |region: &str| {
+        format!("There is more of that in {region}: eksconnect gc --region {region} --aws-only")
+    };
+    regions.into_iter().map(note).collect()
+}

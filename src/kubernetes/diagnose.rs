@@ -91,7 +91,7 @@ impl Connected {
         }
     }
 
-    /// The last line that a container wrote before it ended; of a klog line only what it says.
+    /// The last words that a container wrote before it ended; of a klog line only what it says.
     async fn last_words(
         &self,
         namespace: &str,
@@ -101,9 +101,8 @@ impl Connected {
         for previous in ["true", "false"] {
             let which = format!("tailLines=5&previous={previous}");
             let log = self.log(namespace, pod, container, &which).await?;
-            let last = log.as_deref().and_then(|log| log.lines().rev().find(|line| !line.trim().is_empty()));
-            if let Some(line) = last {
-                return Ok(Some(without_klog_header(line).to_owned()));
+            if let Some(words) = log.as_deref().and_then(last_statement) {
+                return Ok(Some(words));
             }
         }
         Ok(None)
@@ -173,6 +172,16 @@ fn repeats_a_state(message: &str) -> bool {
     message.strip_prefix("Error: ").is_some_and(|state| state.chars().all(|c| c.is_ascii_alphabetic()))
 }
 
+/// The last line that says something, with the indented ones below it: the AWS SDK for Go puts the cause on the first line
+/// and the request's ID on the next.
+fn last_statement(log: &str) -> Option<String> {
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.iter().rposition(|line| !line.starts_with(char::is_whitespace)).unwrap_or(0);
+    let (first, more) = lines.get(from..)?.split_first()?;
+    let words = std::iter::once(without_klog_header(first)).chain(more.iter().copied());
+    Some(words.map(str::trim).collect::<Vec<_>>().join(" "))
+}
+
 /// `F1122 10:00:00.000000       1 init.go:44] cause` says `cause` (klog's header ends with `] `).
 fn without_klog_header(line: &str) -> &str {
     let is_klog =
@@ -197,6 +206,15 @@ fn of_error(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_has_its_indented_lines_with_it() {
+        let log = "starting\nF1122 05:00:00.123456       1 init.go:44] AccessDeniedException: no\n\tstatus code: 400\n\n";
+        assert_eq!(last_statement(log).unwrap(), "AccessDeniedException: no status code: 400");
+        assert_eq!(last_statement("one\ntwo\n").unwrap(), "two");
+        assert_eq!(last_statement("  only\n").unwrap(), "only");
+        assert_eq!(last_statement("\n"), None);
+    }
 
     #[test]
     fn of_the_agents_log_errors_count_without_their_place() {

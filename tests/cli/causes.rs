@@ -130,7 +130,9 @@ async fn explains(scene: &Scene, case: &Case) {
     let mut last = String::new();
     let explained = async {
         loop {
-            let run = scene.register(&options).await.expect_error("EKSC0412", 4);
+            let run = scene.register(&options).await;
+            assert_eq!(run.code, Some(4), "{:?}: {}", case.says, run.stderr);
+            let run = run.expect_error("EKSC0412", 4);
             if case.says.iter().all(|word| run.stderr.contains(word)) {
                 return;
             }

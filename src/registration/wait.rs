@@ -194,7 +194,8 @@ async fn timed_out(ports: &Ports, awaited: &Awaited<'_>, state: &AgentState, see
     let status = seen.status.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string);
     let expiry =
         seen.expiry.map(|expiry| format!("; the activation is valid until {}", expiry.strftime("%F %R UTC")));
-    let error = error.fact("state", format!("{status}{}", expiry.unwrap_or_default()));
+    let ready = format!("{} of {} ready", state.ready, awaited.replicas);
+    let error = error.fact("state", format!("{status}, {ready}{}", expiry.unwrap_or_default()));
     let otherwise = (state.ready >= awaited.replicas).then(|| {
         format!(
             "the agents are ready, but EKS has not heard from them; their log tells of no error: kubectl logs -n {} \

@@ -99,7 +99,7 @@ fn cases() -> Vec<Case> {
         Case {
             trouble: Trouble::Aws("ssmmessages", "CreateControlChannel", denied()),
             options: &[],
-            says: &["is up, and its agent says", "an SCP says no", "the agent role"],
+            says: &["is up, and its agent says", "controlchannel", "AccessDeniedException", "the agent role"],
         },
         Case {
             trouble: Trouble::Quota("secrets", "1"),

@@ -239,6 +239,17 @@ pub struct AgentState {
     pub doing: Option<String>,
     /// What is wrong with it, if something is.
     pub trouble: Option<String>,
+    /// The watches that broke off and have told nothing since: what they would show is not known.
+    pub unseen: Vec<Unseen>,
+}
+
+/// A watch that broke off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// The operation: `watch pods in namespace eks-connector`.
+    pub operation: String,
+    /// The server's message, or what is known instead.
+    pub message: String,
 }
 
 /// The cluster.

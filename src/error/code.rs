@@ -184,6 +184,12 @@ codes! {
     ACTIVATION_EXPIRED = "0426";
     /// The agents did not become ready in time.
     AGENTS_NOT_READY = "0427";
+    /// The cluster is no registration that can be seen.
+    NOT_CONNECTED = "0440";
+    /// No context of the kubeconfig is the cluster of a registration.
+    NO_MATCHING_CONTEXT = "0441";
+    /// There is no registration of that name.
+    NO_REGISTRATION = "0442";
     /// There is nothing to deregister.
     NOTHING_TO_DEREGISTER = "0460";
     /// The registration is not this cluster's.
@@ -203,12 +209,6 @@ codes! {
     /// The new agents did not work, and could not be rolled back.
     NOT_ROLLED_BACK = "0472";
 
-    /// The cluster is no registration that can be seen.
-    NOT_CONNECTED = "0440";
-    /// No context of the kubeconfig is the cluster of a registration.
-    NO_MATCHING_CONTEXT = "0441";
-    /// There is no registration of that name.
-    NO_REGISTRATION = "0442";
 
     /// No node can run the agent.
     NO_SUITABLE_NODE = "0501";

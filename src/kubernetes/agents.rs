@@ -13,12 +13,19 @@ use kube::{Api, ResourceExt};
 use super::api::refusal;
 use super::client::Connected;
 use crate::manifest::{STATEFUL_SET, agent_selector};
-use crate::ports::{AgentState, Failure, FailureKind, Side};
+use crate::ports::{AgentState, Failure, FailureKind, Side, Unseen};
 
 /// What the two watches tell.
 enum Seen {
     Set(Box<Event<StatefulSet>>),
     Pod(Box<Event<Pod>>),
+}
+
+/// One of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Watched {
+    Set,
+    Pods,
 }
 
 /// What is known so far.
@@ -28,31 +35,40 @@ struct Known {
     pods: BTreeMap<String, Pod>,
     /// The pods of a new list, which replaces the known ones when it is complete.
     listed: BTreeMap<String, Pod>,
+    /// The watches that broke off and have told nothing since.
+    unseen: BTreeMap<Watched, Unseen>,
 }
 
 impl Connected {
     pub(super) fn agent_states(&self, namespace: &str) -> BoxStream<'static, Result<AgentState, Failure>> {
-        let failing = |resource: &'static str| {
+        let failing = |watched: Watched, resource: &'static str| {
             let namespace = namespace.to_owned();
-            move |error| failure(&error, &format!("{resource} in namespace {namespace}"))
+            move |error| (watched, failure(&error, &format!("{resource} in namespace {namespace}")))
         };
         let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
         let sets = Api::<StatefulSet>::namespaced(self.client.clone(), namespace);
         let of_pods = watcher(pods, watcher::Config::default().labels(agent_selector()))
             .default_backoff()
             .map_ok(|event| Seen::Pod(Box::new(event)))
-            .map_err(failing("pods"));
+            .map_err(failing(Watched::Pods, "pods"));
         let of_set =
             watcher(sets, watcher::Config::default().fields(&format!("metadata.name={STATEFUL_SET}")))
                 .default_backoff()
                 .map_ok(|event| Seen::Set(Box::new(event)))
-                .map_err(failing("statefulsets.apps"));
+                .map_err(failing(Watched::Set, "statefulsets.apps"));
         stream::select(of_pods.boxed(), of_set.boxed())
             .scan(Known::default(), |known, seen| {
-                let state = seen.map(|seen| {
-                    known.take(seen);
-                    known.state()
-                });
+                let state = match seen {
+                    Ok(seen) => {
+                        known.take(seen);
+                        Ok(known.state())
+                    }
+                    Err((watched, failure)) => {
+                        let (operation, message) = (failure.operation.clone(), failure.message.clone());
+                        known.unseen.insert(watched, Unseen { operation, message });
+                        Err(failure)
+                    }
+                };
                 futures::future::ready(Some(state))
             })
             .boxed()
@@ -61,6 +77,12 @@ impl Connected {
 
 impl Known {
     fn take(&mut self, seen: Seen) {
+        // That one begins anew tells nothing yet.
+        match &seen {
+            Seen::Set(event) if !matches!(**event, Event::Init) => drop(self.unseen.remove(&Watched::Set)),
+            Seen::Pod(event) if !matches!(**event, Event::Init) => drop(self.unseen.remove(&Watched::Pods)),
+            Seen::Set(_) | Seen::Pod(_) => {}
+        }
         match seen {
             Seen::Set(event) => match *event {
                 Event::Apply(set) | Event::InitApply(set) => self.ready = ready_replicas(&set),
@@ -84,6 +106,7 @@ impl Known {
             doing: unready.map(|pod| format!("{} {}", pod.name_any(), doing(pod))),
             trouble: unready
                 .and_then(|pod| trouble(pod).map(|what| format!("pod {}: {what}", pod.name_any()))),
+            unseen: self.unseen.values().cloned().collect(),
         }
     }
 }

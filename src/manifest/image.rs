@@ -1,5 +1,7 @@
 //! Where the agents' images come from.
 
+use super::connector::AGENT_CONTAINER;
+
 /// The choice of images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Images {
@@ -26,7 +28,7 @@ impl Images {
                 standard.split_once('/').map(|(_, repository)| format!("{registry}/{repository}"))
             }
             Self::Named { connector, agent } => {
-                if container == "connector-agent" {
+                if container == AGENT_CONTAINER {
                     agent.clone()
                 } else {
                     connector.clone()

@@ -19,10 +19,10 @@ mod viewer_policy;
 pub mod workload;
 
 pub use connector::{
-    ACTIVATION_SECRET, AGENT_CONFIG, DEFAULT_NAMESPACE, LEASE, PROXY_CA, PULL_SECRET, RegistrationMark,
-    SERVICE_ACCOUNT, STATE_PREFIX_ANNOTATION, STATEFUL_SET, SecretNames, Settings, TOKEN_SECRET,
-    VERSION_ROLE, activation_secret, agent_selector, base_objects, cluster_wide_name, namespace,
-    optional_objects, pull_secret, spent_activation_secret, spent_mark, state_secret,
+    ACTIVATION_SECRET, AGENT_CONFIG, AGENT_CONTAINER, DEFAULT_NAMESPACE, LEASE, PROXY_CA, PULL_SECRET,
+    RegistrationMark, SERVICE_ACCOUNT, STATE_PREFIX_ANNOTATION, STATEFUL_SET, SecretNames, Settings,
+    TOKEN_SECRET, VERSION_ROLE, activation_secret, agent_selector, base_objects, cluster_wide_name,
+    namespace, optional_objects, pull_secret, spent_activation_secret, spent_mark, state_secret,
 };
 pub(crate) use connector::{object_in, template};
 pub use current::{Renewed, renewed, workload_of};

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1 as api;
 
-use super::connector::PROXY_CA;
+use super::connector::{AGENT_CONTAINER, PROXY_CA};
 
 /// Where the certificates are mounted.
 const CA_DIRECTORY: &str = "/etc/eks-connector/proxy-ca";
@@ -53,7 +53,7 @@ impl Proxy {
             });
         }
         let init = pod.init_containers.iter_mut().flatten();
-        let agent = pod.containers.iter_mut().filter(|container| container.name == "connector-agent");
+        let agent = pod.containers.iter_mut().filter(|container| container.name == AGENT_CONTAINER);
         for container in init.chain(agent) {
             container.env.get_or_insert_default().extend(variables.iter().map(|(name, value)| api::EnvVar {
                 name: (*name).to_owned(),

@@ -8,6 +8,9 @@ use super::access_document::views;
 use super::account::{role_fields, role_left_as_it_is};
 use crate::error::{Code, Error};
 use crate::manifest::FieldChange;
+use crate::registration::desired::Desired;
+use crate::registration::halves::cluster::ClusterDone;
+use crate::registration::observed::Observed;
 use crate::registration::register::{Preview, Registered};
 use crate::registration::role_drift::{RoleDrift, RolePart};
 use crate::registration::step::Step;
@@ -52,6 +55,8 @@ pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
     // A registration keeps the provider that it was made with.
     let registered = observed.registration.as_ref().and_then(|registration| registration.provider.as_deref());
     let provider = registered.unwrap_or(desired.provider.as_str());
+    let mut registration = registration_of(desired, observed);
+    registration["provider"] = json!(provider);
     let mut document = json!({
         "apiVersion": API_VERSION,
         "kind": "RegisterResult",
@@ -59,26 +64,49 @@ pub(super) fn registered(ended: &Registered, place: &Place<'_>) -> Value {
         "active": ended.active,
         "tookSeconds": ended.took.as_secs_f64(),
         "done": ended.done,
-        "registration": {
-            "name": desired.name.as_str(),
-            "arn": desired.arn,
-            "account": observed.caller.account,
-            "region": observed.region,
-            "provider": provider,
-        },
-        "cluster": {
-            "context": place.context,
-            "server": place.server,
-            "version": observed.cluster.version,
-            "uid": observed.cluster.uid,
-            "namespace": desired.settings.namespace,
-        },
+        "registration": registration,
+        "cluster": cluster_of(desired, observed, place),
         "unverified": observed.unverified,
     });
     if let Some(granted) = &ended.granted {
         document["views"] = views(&granted.preview, Some(&granted.proofs));
     }
     document
+}
+
+/// The cluster's half, made or found as it should be.
+pub(super) fn connected(ended: &ClusterDone, place: &Place<'_>) -> Value {
+    let (desired, observed) = (&ended.preview.desired, &ended.preview.observed);
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "RegisterClusterResult",
+        "changed": ended.changed,
+        "ready": ended.ready,
+        "tookSeconds": ended.took.as_secs_f64(),
+        "done": ended.done,
+        "registration": registration_of(desired, observed),
+        "cluster": cluster_of(desired, observed, place),
+        "unverified": observed.unverified,
+    })
+}
+
+fn registration_of(desired: &Desired, observed: &Observed) -> Value {
+    json!({
+        "name": desired.name.as_str(),
+        "arn": desired.arn,
+        "account": observed.caller.account,
+        "region": observed.region,
+    })
+}
+
+fn cluster_of(desired: &Desired, observed: &Observed, place: &Place<'_>) -> Value {
+    json!({
+        "context": place.context,
+        "server": place.server,
+        "version": observed.cluster.version,
+        "uid": observed.cluster.uid,
+        "namespace": desired.settings.namespace,
+    })
 }
 
 /// A plan.

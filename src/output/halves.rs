@@ -105,36 +105,13 @@ impl HalfView {
 
     /// The cluster's half ended well.
     pub fn cluster_done(&self, ended: &ClusterDone) {
-        let (desired, observed) = (&ended.preview.desired, &ended.preview.observed);
-        let place = self.view.place();
         if self.view.console.format() != Format::Text {
-            return self.view.console.document(&json!({
-                "apiVersion": API_VERSION,
-                "kind": "RegisterClusterResult",
-                "changed": ended.changed,
-                "ready": ended.ready,
-                "tookSeconds": ended.took.as_secs_f64(),
-                "done": ended.done,
-                "registration": {
-                    "name": desired.name.as_str(),
-                    "arn": desired.arn,
-                    "account": observed.caller.account,
-                    "region": observed.region,
-                },
-                "cluster": {
-                    "context": place.context,
-                    "server": place.server,
-                    "version": observed.cluster.version,
-                    "uid": observed.cluster.uid,
-                    "namespace": desired.settings.namespace,
-                },
-                "unverified": observed.unverified,
-            }));
+            return self.view.console.document(&document::connected(ended, &self.view.place()));
         }
         let name = &self.view.name;
         let ask = format!(
             "Whether EKS says ACTIVE cannot be asked without AWS: aws eks describe-cluster --name {name} --region {}",
-            observed.region
+            ended.preview.observed.region
         );
         let text = match (ended.changed, ended.ready) {
             (false, true) => {

@@ -124,7 +124,7 @@ impl<T: Titled> Lines<T> {
             let Some(line) = lines.get_mut(&topic) else { return };
             line.began.get_or_insert_with(Instant::now);
             if let Some(bar) = &line.bar {
-                bar.set_style(running());
+                bar.set_style(running(self.console.colors_progress()));
                 bar.enable_steady_tick(Duration::from_millis(100));
             }
         });
@@ -246,8 +246,13 @@ fn waiting() -> ProgressStyle {
     style("  · {prefix}")
 }
 
-fn running() -> ProgressStyle {
-    style("  {spinner:.cyan} {prefix}  {wide_msg} {elapsed:>4.dim}").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+fn running(colored: bool) -> ProgressStyle {
+    let template = if colored {
+        "  {spinner:.cyan} {prefix}  {wide_msg} {elapsed:>4.dim}"
+    } else {
+        "  {spinner} {prefix}  {wide_msg} {elapsed:>4}"
+    };
+    style(template).tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::step::Step;
-use crate::manifest::{DEFAULT_NAMESPACE, FixedFields, Inherited, ObjectRef, STATE_PREFIX, STATEFUL_SET};
+use crate::manifest::{
+    AGENT_CONTAINER, DEFAULT_NAMESPACE, FixedFields, Inherited, ObjectRef, STATE_PREFIX, STATEFUL_SET,
+};
 
 /// A StatefulSet that runs a connector, seen from afar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,9 +90,7 @@ impl Installed {
 
 /// Whether a StatefulSet runs the connector, by the names of its containers.
 pub fn runs_connector(live: &Value) -> bool {
-    ["connector-init", "connector-agent", "connector-proxy"]
-        .iter()
-        .all(|name| container(live, name).is_some())
+    ["connector-init", AGENT_CONTAINER, "connector-proxy"].iter().all(|name| container(live, name).is_some())
 }
 
 fn obstacle(live: &Value, init: Option<&Value>) -> Option<String> {

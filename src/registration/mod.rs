@@ -1,6 +1,7 @@
 //! Registering: request, desired, observed, and the pure planner between them; and the use case that runs them.
 
 pub mod activation;
+mod cause;
 pub mod deregister;
 pub mod desired;
 pub mod grants;
@@ -25,6 +26,7 @@ mod scheduling;
 mod situation;
 pub mod step;
 pub mod takeover;
+mod tries;
 mod undo;
 pub mod upgrade;
 mod wait;

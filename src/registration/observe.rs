@@ -4,31 +4,28 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::desired::{Desired, cluster_arn};
-use super::installed::{Connector, Installed};
+use super::installed::Connector;
 use super::observed::{
-    ActivationSecretFacts, Caller, ClusterFacts, Mark, NamespaceFacts, Observed, Permissions, Registration,
-    Role, RoleSeen, Status,
+    Caller, ClusterFacts, Mark, NamespaceFacts, Observed, Permissions, Registration, Role, RoleSeen, Status,
 };
 use super::provider::{self, Traces};
 use super::quota::{self, QuotaSeen};
 use super::request::RegisterRequest;
 use super::rights;
-use super::takeover::Foreign;
 use crate::error::{Code, Error};
-use crate::manifest::{
-    self, ApiServer, ObjectKind, ObjectRef, SECURITY_GROUP, STATE_PREFIX, STATE_PREFIX_ANNOTATION,
-};
+use crate::manifest::{ApiServer, ObjectRef, SECURITY_GROUP};
 use crate::ports::{
     Cluster, Failure, FailureKind, Identity, Nodes, Quotas, Registrations, Roles, ServerVersion,
 };
 
+pub(super) mod cluster;
 mod objects;
+
+use cluster::AccountSide;
 pub(crate) use objects::{Standing, object_state};
-pub(super) use objects::{object_states, obsolete, superfluous};
 
 /// Everything that registering talks to.
 #[derive(Clone)]
@@ -65,13 +62,7 @@ pub async fn observe(ports: &Ports, request: &RegisterRequest) -> Result<(Desire
 
 async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Observed), Error> {
     let name = request.name.as_str();
-    let namespace = request.namespace.as_str();
-    let cluster = ports.cluster.as_ref();
-    let namespace_ref = ObjectRef::new(ObjectKind::Namespace, namespace, namespace);
-    let set_ref = ObjectRef::new(ObjectKind::StatefulSet, namespace, manifest::STATEFUL_SET);
-    let mut unverified = Vec::new();
     let quota = quota::ask(ports);
-
     let account = async {
         tokio::try_join!(
             failing("find out who is calling AWS", ports.identity.caller()),
@@ -80,82 +71,27 @@ async fn look(ports: &Ports, request: &RegisterRequest) -> Result<(Desired, Obse
             failing(format!("read the registration {name}"), ports.registrations.registration(name)),
         )
     };
-    let server = async {
-        tokio::try_join!(
-            failing("read the version of the API server", cluster.version()),
-            failing("read the namespace kube-system", cluster.uid()),
-            async { Ok(cluster.nodes().await) },
-            async { Ok(cluster.api_groups().await) },
-            api_server(ports, request),
-        )
-    };
-    let changes = rights::of_changes(request);
-    let connector = async {
-        tokio::try_join!(
-            failing(format!("read the namespace {namespace}"), cluster.read(&namespace_ref)),
-            failing(format!("read {set_ref}"), cluster.read(&set_ref)),
-            failing("read the activation Secret", cluster.activation_secret(namespace)),
-            failing(
-                "read the agents' state Secrets",
-                cluster.states(namespace, STATE_PREFIX, 0..request.workload.replicas)
-            ),
-            failing("read the Lease of eksconnect", cluster.lease(namespace)),
-            async { Ok(cluster.connectors().await) },
-            async { Ok(cluster.denied(&changes).await) },
-        )
-    };
-    let (
-        (caller, role, linked, registration),
-        (version, uid, nodes, groups, api_server),
-        (live_namespace, live_set, activation_secret, states, lease, connectors, denied_rights),
-    ) = tokio::try_join!(account, server, connector)?;
+    let ((caller, role, linked, registration), answers) =
+        tokio::try_join!(account, cluster::ask(ports, request))?;
 
-    refuse_old(&version)?;
-    let nodes = aid(nodes, "list the nodes", &mut unverified)?;
-    let groups = aid(groups, "list the API groups", &mut unverified)?.unwrap_or_default();
-    let cluster_facts = ClusterFacts { api_server, ..cluster_facts(version, uid, nodes, groups) };
-    let namespace_facts = live_namespace.as_ref().map(namespace_facts);
-    let installed = live_set.as_ref().map(|set| Installed::of(set, is_ours(set)));
-    let connectors = aid(connectors, "search other namespaces for a connector", &mut unverified)?;
-    let seen = (namespace_facts.as_ref(), installed.as_ref());
-    let desired = Desired::new(request, &caller, &ports.region, &cluster_facts, seen.0, seen.1);
-
-    let (mut objects, obsolete, states, other_registration, superfluous, quota) = tokio::try_join!(
-        object_states(ports, &desired, registration.as_ref(), installed.as_ref(), namespace_facts.as_ref()),
-        obsolete(ports, &desired),
-        all_states(ports, &desired, states, live_set.as_ref()),
-        other_registration(ports, &desired, &caller, namespace_facts.as_ref()),
-        superfluous(ports, &desired),
+    let mut unverified = Vec::new();
+    let seen = answers.read(request, &mut unverified)?;
+    let desired = seen.desired(ports, request, &caller);
+    let (compared, other_registration, quota) = tokio::try_join!(
+        seen.compared(ports, &desired, registration.as_ref()),
+        other_registration(ports, &desired, &caller, seen.namespace.as_ref()),
         // Of a registration that exists it says nothing.
         async { Ok(if registration.is_none() { quota.seen().await } else { QuotaSeen::Unknown }) },
     )?;
-    objects.foreign.extend(foreign_secret(namespace, activation_secret.as_ref(), installed.as_ref()));
-    let observed = Observed {
-        now: Timestamp::now(),
-        region: ports.region.clone(),
-        caller,
+    let account = AccountSide {
         service_linked_role: aid(linked, "read the service-linked role", &mut unverified)?,
         agent_role: role_seen(role, &mut unverified)?,
+        caller,
         registration,
         other_registration,
-        cluster: cluster_facts,
-        namespace: namespace_facts,
-        activation_secret,
-        states,
-        installed,
-        elsewhere: elsewhere(connectors.unwrap_or_default(), &set_ref),
-        foreign: objects.foreign,
-        fixed: objects.fixed,
-        superfluous,
-        lease,
-        objects: objects.states,
-        changes: objects.changes,
-        obsolete,
         quota,
-        denied_rights: aid(denied_rights, "check the rights in the cluster", &mut unverified)?
-            .unwrap_or_default(),
-        unverified,
     };
+    let observed = cluster::observed(&ports.region, account, seen, compared, unverified);
     Ok((desired, observed))
 }
 
@@ -311,56 +247,10 @@ pub fn is_ours(live: &Value) -> bool {
         || managers.any(|entry| entry["manager"] == "eksconnect" && entry["operation"] == "Apply")
 }
 
-/// The activation Secret, if another owner's is in the way. One that others keep stays theirs; beside agents of ours it
-/// is in nobody's way.
-pub(super) fn foreign_secret(
-    namespace: &str,
-    secret: Option<&ActivationSecretFacts>,
-    installed: Option<&Installed>,
-) -> Option<Foreign> {
-    let beside_ours = installed.is_some_and(|installed| installed.ours);
-    let in_the_way =
-        |secret: &&ActivationSecretFacts| secret.mark.is_none() && !(beside_ours && secret.kept_by.is_some());
-    let kept_by = secret.filter(in_the_way)?.kept_by.clone();
-    let object = ObjectRef::new(ObjectKind::Secret, namespace, manifest::ACTIVATION_SECRET);
-    Some(Foreign { object, kept_by })
-}
-
 /// The connectors that are not the one at `here`.
 pub(super) fn elsewhere(connectors: Vec<Connector>, here: &ObjectRef) -> Vec<Connector> {
     let is_here = |it: &Connector| here.namespace.as_ref() == Some(&it.namespace) && here.name == it.name;
     connectors.into_iter().filter(|connector| !is_here(connector)).collect()
-}
-
-/// The states of all replicas. Those read so far are of the usual names, and of as many replicas as are wanted; with
-/// fewer than there are, a state that stays behind still proves whose the registration is.
-pub(super) async fn all_states(
-    ports: &Ports,
-    desired: &Desired,
-    mut states: BTreeMap<u32, String>,
-    live_set: Option<&Value>,
-) -> Result<BTreeMap<u32, String>, Error> {
-    let prefix = desired.settings.inherited.state_prefix();
-    let mut first = desired.replicas();
-    if prefix != STATE_PREFIX {
-        states.clear();
-        first = 0;
-    }
-    let last = desired.replicas().max(live_set.map_or(0, replicas_of));
-    let more = ports.cluster.states(&desired.settings.namespace, prefix, first..last);
-    states.extend(failing("read the agents' state Secrets", more).await?);
-    Ok(states)
-}
-
-pub(super) fn namespace_facts(live: &Value) -> NamespaceFacts {
-    let metadata = &live["metadata"];
-    NamespaceFacts {
-        terminating: metadata.get("deletionTimestamp").is_some(),
-        ours: says_it_is_ours(live),
-        enforced: metadata["labels"]["pod-security.kubernetes.io/enforce"].as_str().map(str::to_owned),
-        mark: mark_of(metadata),
-        state_prefix: metadata["annotations"][STATE_PREFIX_ANNOTATION].as_str().map(str::to_owned),
-    }
 }
 
 /// The registration that an object's annotations name.

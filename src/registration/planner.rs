@@ -90,7 +90,11 @@ pub(super) fn converge(
     let wrong: Vec<Object> = out_of_shape(objects, observed);
     let agents = out_of_shape(vec![desired.stateful_set(activation_id)], observed);
     let secret = activation_secret_out_of_shape(desired, observed, &mark);
-    let holds_code = holds_code_of(activation_id, observed) && secret_keeper(observed).is_none();
+    // A code that becomes ours has to go as well, whosever it was.
+    let becomes_ours =
+        secret.is_some() && observed.activation_secret.as_ref().is_some_and(|it| it.holds_code);
+    let holds_code =
+        (becomes_ours || holds_code_of(activation_id, observed)) && secret_keeper(observed).is_none();
     let settled = registration.status == Status::Active
         && agents.is_empty()
         && (0..desired.replicas())

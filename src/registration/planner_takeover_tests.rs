@@ -259,3 +259,13 @@ fn a_deleted_activation_secret_is_made_again_without_a_code() {
     );
     assert!(again.plan.is_empty());
 }
+
+#[test]
+fn a_code_that_becomes_ours_goes_as_well_though_no_agents_tell_whose_it_is() {
+    let observed = Observed { installed: None, ..official() };
+    let (planned, again) = twice(&observed, ADOPT);
+    let words = words(&planned);
+    let active = place(&words, "wait for onprem1 to become ACTIVE");
+    assert!(active < place(&words, "remove the used activation code"));
+    assert!(again.plan.is_empty(), "{:?}", all_steps(&again));
+}

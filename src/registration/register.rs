@@ -6,13 +6,12 @@ use std::time::Duration;
 use super::desired::Desired;
 use super::grants::{Granted, Granting, weave};
 use super::observe::{Ports, check_identity, observe};
-use super::observed::{LeaseFacts, Observed, Status};
+use super::observed::{Observed, Status};
 use super::planner::{RegisterPlan, plan};
 use super::refusal::refuse_held_lease;
-use super::remains::History;
 use super::request::RegisterRequest;
 use super::step::Step;
-use super::undo::{undo, undo_later};
+use super::tries::Tries;
 use super::worker::RegisterWorker;
 use crate::access::observe::AccessPreview;
 use crate::access::worker::AccessWorker;
@@ -98,20 +97,13 @@ pub async fn register<C>(
 where
     C: Conversation<Step, Preview> + 'static,
 {
-    let mut operation = Register {
-        ports,
-        request,
-        granting,
-        refuted: false,
-        history: History::default(),
-        dead_lease: None,
-        current: None,
-    };
+    let mut operation =
+        Register { ports, request, granting, refuted: false, tries: Tries::new(ports, &request.namespace) };
     match run(&mut operation, show, stop).await {
         Ok((seen, took)) => Ok(operation.registered(seen, took)),
         Err(error) => {
             let grants = operation.left_of_grants();
-            let mut error = operation.history.list_remains(error, request, &ports.region);
+            let mut error = operation.tries.history.list_remains(error, request, &ports.region);
             error.remains.extend(grants);
             Err(error)
         }
@@ -125,11 +117,7 @@ struct Register<'a> {
     granting: Option<&'a Granting>,
     /// Whether the API server has shown that it does not constrain impersonation.
     refuted: bool,
-    history: History,
-    /// The version of a Lease whose holder does not renew it.
-    dead_lease: Option<String>,
-    /// The worker of the try that is under way or was the last.
-    current: Option<Arc<RegisterWorker>>,
+    tries: Tries,
 }
 
 impl Operation for Register<'_> {
@@ -142,9 +130,7 @@ impl Operation for Register<'_> {
             observe(self.ports, self.request),
             look_at_grants(self.granting, self.refuted),
         )?;
-        if let Some(lease) = observed.lease.as_mut().filter(|lease| self.is_dead(lease)) {
-            lease.held_by = None;
-        }
+        self.tries.forget_the_dead(observed.lease.as_mut());
         // First of all: what another run is about to change cannot be judged.
         refuse_held_lease(&desired, &observed)?;
         let mut plan = plan(&desired, &observed, &new_token())?;
@@ -165,67 +151,34 @@ impl Operation for Register<'_> {
     }
 
     async fn lease(&self) -> Option<LeaseSeen> {
-        let lease = self.ports.cluster.lease(&self.request.namespace).await.ok().flatten()?;
-        let duration = lease.held_by?.duration;
-        Some(LeaseSeen { version: lease.resource_version, duration })
+        self.tries.lease().await
     }
 
     fn presume_dead(&mut self, version: String) {
-        self.dead_lease = Some(version);
+        self.tries.presume_dead(version);
     }
 
     fn worker(&mut self, seen: &Preview, stop: Stop) -> Arc<RegisterWorker> {
-        self.history.before.get_or_insert_with(|| seen.observed.clone());
         let limit = self.request.wait.unwrap_or_default();
         let granting = self.granting.zip(seen.granting.as_ref());
         let granting =
             granting.map(|(granting, seen)| AccessWorker::new(granting.ports.clone(), seen, stop.clone()));
-        let worker = RegisterWorker::new(self.ports.clone(), seen, self.history.made.clone(), limit, stop)
-            .granting(granting);
-        Arc::clone(self.current.insert(Arc::new(worker)))
+        self.tries.begin(&seen.observed, |ports, made| {
+            RegisterWorker::new(ports, seen, made, limit, stop).granting(granting)
+        })
     }
 
     async fn ended(&mut self, worker: &RegisterWorker, execution: &Execution<Step>) {
-        worker.find_out().await;
+        self.tries.ended(worker, execution).await;
         self.refuted |= worker.access().is_some_and(AccessWorker::is_refuted);
-        let history = &mut self.history;
-        history.done.extend(execution.done.iter().cloned());
-        history.made = worker.made();
-        history.uncertain |= worker.registration_is_uncertain();
-        history.in_doubt.extend(worker.roles_in_doubt());
-        history.may_undo = !worker.code_in_cluster();
-        if (execution.failure.is_some() || execution.interrupted) && history.may_undo {
-            let made = history.made.clone();
-            let not_undone = undo(self.ports, &self.request.namespace, made, worker.lease()).await;
-            history.was_undone(not_undone);
-        }
-        if let Err(failure) = worker.release_lease().await {
-            // It expires by itself; a run from this host takes it at once.
-            tracing::debug!("the Lease could not be released: {failure}");
-        }
     }
 
     async fn abandoned(&mut self) {
-        let history = &mut self.history;
-        let intent = self.current.as_ref().and_then(|worker| worker.intent());
-        let Some(intent) = intent.filter(|_| history.may_undo && !history.made.objects.is_empty()) else {
-            return;
-        };
-        let made = history.made.clone();
-        let undone = undo_later(self.ports, &self.request.namespace, made, intent).await;
-        if let Some(not_undone) = undone {
-            history.was_undone(not_undone);
-        }
+        self.tries.abandoned().await;
     }
 
     fn cut_off(&mut self, done: Vec<(Step, Done)>, in_flight: &[Step]) {
-        let history = &mut self.history;
-        history.done.extend(done);
-        if let Some(worker) = &self.current {
-            history.made = worker.made();
-            history.uncertain |= worker.registration_is_uncertain();
-        }
-        history.was_cut_off(in_flight);
+        self.tries.cut_off(done, in_flight);
     }
 
     fn describe(&self, step: &Step) -> String {
@@ -238,30 +191,24 @@ impl Operation for Register<'_> {
 }
 
 impl Register<'_> {
-    fn is_dead(&self, lease: &LeaseFacts) -> bool {
-        self.dead_lease.as_ref() == Some(&lease.resource_version)
-    }
-
     fn left_of_grants(&self) -> Vec<Remains> {
         let Some(granting) = self.granting else { return Vec::new() };
-        let worker = self.current.as_ref().and_then(|worker| worker.access());
-        let in_flight = self.history.in_flight.iter().filter_map(|step| match step {
+        let worker = self.tries.worker().and_then(RegisterWorker::access);
+        let in_flight = self.tries.history.in_flight.iter().filter_map(|step| match step {
             Step::Access(step) if step.is_write() => Some(step.as_ref().clone()),
             _ => None,
         });
         let in_doubt = worker.map(AccessWorker::in_doubt).into_iter().flatten().chain(in_flight);
-        granting.left(&self.history.done, &in_doubt.collect::<Vec<_>>())
+        granting.left(&self.tries.history.done, &in_doubt.collect::<Vec<_>>())
     }
 
     fn registered(self, seen: Preview, took: Duration) -> Registered {
-        let proofs = self.current.as_ref().and_then(|worker| worker.access()).map(AccessWorker::proofs);
+        let proofs = self.tries.worker().and_then(RegisterWorker::access).map(AccessWorker::proofs);
         let granted =
             seen.granting.clone().map(|preview| Granted { preview, proofs: proofs.unwrap_or_default() });
         let status = seen.observed.registration.as_ref().map(|registration| &registration.status);
         let active = self.request.wait.is_some() || status == Some(&Status::Active);
-        let changed = self.history.done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
-        let phrase = |(step, done): &(Step, Done)| format!("{}: {}", step.describe(), done.outcome);
-        let done = self.history.done.iter().map(phrase).collect();
+        let (done, changed) = self.tries.history.summary();
         Registered { desired: seen.desired, observed: seen.observed, done, changed, active, took, granted }
     }
 }

@@ -46,6 +46,13 @@ impl History {
         self.in_flight = in_flight.to_vec();
     }
 
+    /// What was done, as short phrases, and whether that changed something.
+    pub(super) fn summary(&self) -> (Vec<String>, bool) {
+        let phrase = |(step, done): &(Step, Done)| format!("{}: {}", step.describe(), done.outcome);
+        let changed = self.done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
+        (self.done.iter().map(phrase).collect(), changed)
+    }
+
     fn did(&self, wanted: fn(&Step) -> bool) -> bool {
         self.done.iter().any(|(step, done)| wanted(step) && !done.unchanged)
     }

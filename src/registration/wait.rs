@@ -6,9 +6,11 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::cause::{Agents, with_cause};
 use super::observe::Ports;
 use super::observed::{Registration, Status};
 use crate::error::{Code, Error, Kind};
+use crate::manifest::AGENT_CONTAINER;
 use crate::plan::{Done, StepFailure, Stop};
 use crate::ports::{AgentState, Failure, FailureKind};
 
@@ -23,6 +25,10 @@ const SLOWEST_POLL: Duration = Duration::from_secs(2);
 
 /// How long to wait before watching again after a watch broke.
 const WATCH_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is attempted while waiting.
+const WATCH: &str = "watch the agents";
+const ASK: &str = "read the registration's status";
 
 /// What to wait for.
 pub(super) struct Awaited<'a> {
@@ -46,7 +52,7 @@ pub(super) async fn until_active(
     let deadline = Instant::now() + awaited.limit;
     let mut agents = ports.cluster.watch_agents(awaited.namespace);
     let mut state = AgentState::default();
-    let mut seen = Seen { status: None, expiry: None, trouble: None, blind: None };
+    let mut seen = Seen::default();
     let mut pause = IDLE_POLL;
     let mut next_poll = Instant::now() + IDLE_POLL;
     let mut last_said = String::new();
@@ -70,13 +76,11 @@ pub(super) async fn until_active(
                         pause = FIRST_POLL;
                         next_poll = Instant::now();
                     }
-                    // Of the two watches this may be the one that works: what the other hides shows in this number.
-                    if now.ready != state.ready {
-                        seen.blind = None;
-                    }
+                    seen.blind =
+                        now.unseen.iter().map(|it| could_not(WATCH, &it.operation, &it.message)).collect();
                     state = now;
                 }
-                Some(Err(failure)) => seen.blind = Some(tolerate(failure, "watch the agents")?),
+                Some(Err(failure)) => seen.blind = vec![tolerate(failure, WATCH)?],
                 None => {
                     sleep(WATCH_AGAIN).await;
                     agents = ports.cluster.watch_agents(awaited.namespace);
@@ -91,7 +95,7 @@ pub(super) async fn until_active(
                 match answer {
                     Ok(Some(registration)) => seen.take(registration, awaited.name)?,
                     Ok(None) => return Err(removed(awaited.name).into()),
-                    Err(failure) => seen.trouble = Some(tolerate(failure, "read the registration's status")?),
+                    Err(failure) => seen.trouble = Some(tolerate(failure, ASK)?),
                 }
                 next_poll = Instant::now() + pause;
                 pause = if state.ready == 0 { IDLE_POLL } else { (pause * 2).min(SLOWEST_POLL) };
@@ -101,13 +105,14 @@ pub(super) async fn until_active(
 }
 
 /// What EKS said last.
+#[derive(Default)]
 struct Seen {
     status: Option<Status>,
     expiry: Option<Timestamp>,
     /// Why it could not be asked.
     trouble: Option<String>,
-    /// Why the agents cannot be watched.
-    blind: Option<String>,
+    /// Why the agents, or some of what they do, cannot be watched.
+    blind: Vec<String>,
 }
 
 impl Seen {
@@ -140,9 +145,7 @@ pub(super) fn tolerate(failure: Failure, attempting: &str) -> Result<String, Ste
         | FailureKind::Unreachable
         | FailureKind::Conflict
         | FailureKind::NotFound
-        | FailureKind::Malformed => {
-            Ok(format!("could not {attempting} ({}): {}", failure.operation, failure.message))
-        }
+        | FailureKind::Malformed => Ok(could_not(attempting, &failure.operation, &failure.message)),
         FailureKind::Denied
         | FailureKind::NoCredentials
         | FailureKind::CredentialSource
@@ -156,6 +159,10 @@ pub(super) fn tolerate(failure: Failure, attempting: &str) -> Result<String, Ste
     }
 }
 
+fn could_not(attempting: &str, operation: &str, message: &str) -> String {
+    format!("could not {attempting} ({operation}): {message}")
+}
+
 fn removed(name: &str) -> Error {
     Error::failed(
         Code::REGISTRATION_GONE,
@@ -166,14 +173,20 @@ fn removed(name: &str) -> Error {
 }
 
 async fn timed_out(ports: &Ports, awaited: &Awaited<'_>, state: &AgentState, seen: &mut Seen) -> Error {
-    // While no agent is ready EKS is hardly asked.
-    if let Ok(Some(registration)) = ports.registrations.registration(awaited.name).await
-        && let Err(failed) = seen.take(registration, awaited.name)
-    {
-        return failed;
+    // While no agent is ready EKS is hardly asked, and an answer may have been on its way.
+    match ports.registrations.registration(awaited.name).await {
+        Ok(Some(registration)) => {
+            if let Err(failed) = seen.take(registration, awaited.name) {
+                return failed;
+            }
+        }
+        Ok(None) => return removed(awaited.name),
+        Err(failure) => {
+            seen.trouble = Some(could_not(ASK, &failure.operation, &failure.message));
+        }
     }
     let limit = jiff::SignedDuration::try_from(awaited.limit).unwrap_or(jiff::SignedDuration::MAX);
-    let mut error = Error::new(
+    let error = Error::new(
         Code::NOT_ACTIVE,
         Kind::TimedOut,
         format!("{} did not become ACTIVE within {limit:#}", awaited.name),
@@ -181,24 +194,15 @@ async fn timed_out(ports: &Ports, awaited: &Awaited<'_>, state: &AgentState, see
     let status = seen.status.as_ref().map_or_else(|| "not known".to_owned(), ToString::to_string);
     let expiry =
         seen.expiry.map(|expiry| format!("; the activation is valid until {}", expiry.strftime("%F %R UTC")));
-    error = error.fact("state", format!("{status}{}", expiry.unwrap_or_default()));
-    let cause = match ports.cluster.diagnose(awaited.namespace).await {
-        Ok(Some(cause)) => cause,
-        Ok(None) if state.ready >= awaited.replicas => {
-            format!(
-                "the agents are ready, but EKS has not heard from them: look at the agent's log (kubectl logs -n {} \
-                 eks-connector-0 connector-agent)",
-                awaited.namespace
-            )
-        }
-        Ok(None) => {
-            state.trouble.clone().or_else(|| state.doing.clone()).unwrap_or_else(|| "none visible".to_owned())
-        }
-        Err(failure) => format!("could not be found out: {}", failure.message),
-    };
-    error = error.cause(cause);
-    for trouble in seen.trouble.iter().chain(&seen.blind) {
-        error = error.fact("also", trouble.clone());
-    }
-    error.fix("remove the cause, then run the same command again: it continues where this one ended")
+    let ready = format!("{} of {} ready", state.ready, awaited.replicas);
+    let error = error.fact("state", format!("{status}, {ready}{}", expiry.unwrap_or_default()));
+    let otherwise = (state.ready >= awaited.replicas).then(|| {
+        format!(
+            "the agents are ready, but EKS has not heard from them; their log tells of no error: kubectl logs -n {} \
+             eks-connector-0 {AGENT_CONTAINER}",
+            awaited.namespace
+        )
+    });
+    let agents = Agents { namespace: awaited.namespace, region: &ports.region, state, otherwise };
+    with_cause(error, ports.cluster.as_ref(), agents, seen.trouble.iter().chain(&seen.blind)).await
 }

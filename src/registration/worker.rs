@@ -1,5 +1,6 @@
 //! Does the steps of registering. What a later step takes from an earlier one goes through [`Context`].
 
+mod calling;
 mod discarding;
 mod made;
 mod registering;
@@ -13,9 +14,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+pub(super) use calling::{Calling, Doubts, PROPAGATION_BOUND};
 pub(super) use discarding::discard;
 pub(crate) use made::may_have_had_effect;
-pub(super) use registering::{Calling, Doubts};
 pub(super) use roles::RoleWork;
 
 use super::desired::Desired;
@@ -132,6 +133,7 @@ impl Worker<Step> for RegisterWorker {
                     let awaited = AwaitedAgents {
                         name: self.desired.name.as_str(),
                         namespace: &settings.namespace,
+                        region: &settings.region,
                         state_prefix: settings.inherited.state_prefix(),
                         replicas,
                         activation_id: &activation_id,

@@ -1,7 +1,7 @@
 //! No Region, no credentials, no cluster, no rights: each told apart.
 
 use eksconnect_sandbox::aws::control::{Caller, CallerSpec};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{NAMESPACE, Scene};
 
@@ -134,6 +134,22 @@ async fn several_kubeconfig_files() {
         .to_owned();
     scene.set("KUBECONFIG", &format!("{}:{}", other.display(), own.display()));
     scene.register(&["--context", &context, "--dry-run"]).await.expect(0).says(&[&context]);
+    // The first file's current context counts.
+    scene.register(&["--dry-run"]).await.expect_error("EKSC0303", 1).says(&["127.0.0.1:1"]);
+    scene.set("KUBECONFIG", &format!("{}:{}", own.display(), other.display()));
+    scene.register(&["--dry-run"]).await.expect(0).says(&[&context]);
+
+    // What belongs together may be in as many files; such as are not there, and empty names, count for nothing.
+    let whole: Value = serde_yaml::from_str(&std::fs::read_to_string(&own).unwrap()).unwrap();
+    let mut files = Vec::new();
+    for part in ["users", "clusters", "contexts"] {
+        let one = json!({ "apiVersion": "v1", "kind": "Config", part: whole[part] });
+        files.push(scene.home_file(part, &one.to_string()).display().to_string());
+    }
+    let current = json!({ "apiVersion": "v1", "kind": "Config", "current-context": context });
+    files.push(scene.home_file("current", &current.to_string()).display().to_string());
+    scene.set("KUBECONFIG", &format!("/nowhere/config::{}", files.join(":")));
+    scene.register(&["--dry-run"]).await.expect(0).says(&[&context]);
 }
 
 #[tokio::test]

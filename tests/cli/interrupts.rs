@@ -1,6 +1,6 @@
 //! Signals and kills: the same command finishes.
 
-use eksconnect_sandbox::aws::control::FaultKind;
+use eksconnect_sandbox::aws::control::{FaultKind, SettingsPatch};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::{PATIENCE, Scene, until};
@@ -51,6 +51,36 @@ async fn an_interrupted_wait_says_what_remains_and_the_same_command_finishes() {
         scene.heal().await;
         scene.register(&[]).await.expect(0);
         assert_eq!(scene.registrations().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_interrupt_before_the_registration_undoes_what_was_made() {
+    for name in ["-INT", "-TERM"] {
+        let scene = Scene::new().await;
+        // EKS sees the new role in ten minutes.
+        let late = SettingsPatch { iam_propagation_ms: Some(600_000), ..SettingsPatch::default() };
+        scene.settings(late).await;
+        let mut child = scene.command(&["register", "--name", "onprem1"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("waiting until EKS can see the agent role") {
+                assert!(scene.namespace_exists().await, "there is nothing to be undone");
+                signal(child.id().unwrap(), name).await;
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+        let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+        assert_eq!(status.code(), Some(130), "{said}");
+        for word in ["EKSC0414", "run the same command again", "role AmazonEKSConnectorAgentRole"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+        assert!(!said.contains("kubectl delete"), "{said}");
+        assert!(!scene.namespace_exists().await);
+        assert_eq!(scene.lease.surplus().await.unwrap().len(), 0);
+        scene.settings(SettingsPatch { iam_propagation_ms: Some(0), ..SettingsPatch::default() }).await;
     }
 }
 

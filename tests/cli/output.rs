@@ -3,6 +3,8 @@
 use std::process::Command;
 
 use eksconnect_sandbox::aws::control::FaultKind;
+use rexpect::session::PtySession;
+use serde_json::json;
 
 use crate::support::{PATIENCE, Scene};
 
@@ -54,13 +56,17 @@ async fn without_a_terminal_each_line_is_written_once() {
     assert!(!run.stderr.contains('\r'));
 }
 
-/// What a terminal would be sent.
-fn on_a_terminal(scene: &Scene, arguments: &[&str], term: &str) -> String {
+/// A run on a terminal that is called `term`.
+fn on_a_terminal(scene: &Scene, arguments: &[&str], term: &str) -> PtySession {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eksconnect"));
     command.args(arguments).env_clear().envs(scene.environment()).env("TERM", term);
     let timeout = u64::try_from(PATIENCE.as_millis()).unwrap();
-    let mut session = rexpect::session::spawn_command(command, Some(timeout)).unwrap();
-    session.exp_eof().unwrap()
+    rexpect::session::spawn_command(command, Some(timeout)).unwrap()
+}
+
+/// All that a terminal would be sent.
+fn shown(scene: &Scene, arguments: &[&str], term: &str) -> String {
+    tokio::task::block_in_place(|| on_a_terminal(scene, arguments, term).exp_eof().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,13 +74,97 @@ async fn on_a_terminal_progress_is_live_and_the_end_is_tidy() {
     let scene = Scene::new().await;
     scene.fail("ssmmessages", "CreateControlChannel", FaultKind::Reset).await;
     let arguments = ["register", "--name", "onprem1", "--wait-timeout", "3s"];
-    let sent = tokio::task::block_in_place(|| on_a_terminal(&scene, &arguments, "xterm"));
+    let sent = shown(&scene, &arguments, "xterm");
     assert!(sent.contains("2 of 2 ready"), "no live progress: {sent}");
     assert!(sent.contains("\u{1b}["), "no colour: {sent}");
     scene.heal().await;
     scene.register(&[]).await.expect(0);
-    let sent =
-        tokio::task::block_in_place(|| on_a_terminal(&scene, &["register", "--name", "onprem1"], "dumb"));
+    let sent = shown(&scene, &["register", "--name", "onprem1"], "dumb");
     assert!(!sent.contains('\u{1b}'), "TERM=dumb: {sent:?}");
     assert!(sent.contains("nothing to do"), "{sent}");
+}
+
+/// What sets a colour or a weight (ECMA-48, SGR); moving about and erasing is something else.
+fn coloured(sent: &str) -> bool {
+    let sequences = sent.split("\u{1b}[").skip(1);
+    sequences.filter_map(|rest| rest.find(|c: char| c.is_ascii_alphabetic()).map(|end| (rest, end))).any(
+        // `0` sets everything back, and is no colour.
+        |(rest, end)| rest[end..].starts_with('m') && !matches!(&rest[..end], "" | "0"),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_color_takes_the_colour_and_leaves_the_progress() {
+    let mut scene = Scene::new().await;
+    let arguments = ["register", "--name", "onprem1"];
+    assert!(coloured(&shown(&scene, &["register", "--name", "onprem1", "--dry-run"], "xterm")));
+    for (name, value) in [("NO_COLOR", "1"), ("EKSCONNECT_COLOR", "never")] {
+        scene.set(name, value);
+        let sent = shown(&scene, &arguments, "xterm");
+        assert!(!coloured(&sent), "{name}: {sent:?}");
+        assert!(sent.contains("ready") && sent.contains("\u{1b}["), "{name}: no live progress: {sent:?}");
+        assert!(sent.contains("is ACTIVE after"), "{name}: {sent}");
+        scene.unset(name);
+        scene.lease.start_over().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_asked_on_a_terminal_and_only_yes_is_yes() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let first = scene.registrations().await["onprem1"]["activation_id"].clone();
+    let renew = ["register", "--name", "onprem1", "--renew"];
+    let answered = |answer: &str| {
+        tokio::task::block_in_place(|| {
+            let mut session = on_a_terminal(&scene, &renew, "xterm");
+            let asked = session.exp_string("[y/N]").unwrap();
+            session.send_line(answer).unwrap();
+            asked + &session.exp_eof().unwrap()
+        })
+    };
+    for no in ["", "n", "no", "yeah"] {
+        let said = answered(no);
+        assert!(said.contains("EKSC0112") && said.contains("nothing was changed"), "{no:?}: {said}");
+        assert!(said.contains("(ACTIVE) is removed and made anew"), "what is asked about is shown: {said}");
+        assert_eq!(scene.registrations().await["onprem1"]["activation_id"], first, "{no:?}");
+    }
+    let said = answered("y");
+    assert!(said.contains("is ACTIVE after"), "{said}");
+    assert_ne!(scene.registrations().await["onprem1"]["activation_id"], first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_logs_in_elsewhere_while_a_question_is_open_is_stopped() {
+    let [mut scene, other] = Scene::two().await;
+    scene.register(&[]).await.expect(0);
+    let before = (scene.registrations().await, other.account().await);
+    // Credentials that are good for a moment, as those of a session are: they are asked for again and again.
+    let credentials = |of: &Scene| {
+        let account = of.lease.account();
+        let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(5);
+        json!({
+            "Version": 1, "AccessKeyId": account.access_key_id, "SecretAccessKey": account.secret_access_key,
+            "Expiration": soon.to_string(),
+        })
+        .to_string()
+    };
+    let file = scene.home_file("session.json", &credentials(&scene));
+    scene.home_file(
+        ".aws/config",
+        &format!("[profile session]\ncredential_process = cat {}\n", file.display()),
+    );
+    scene.unset("AWS_ACCESS_KEY_ID");
+    scene.unset("AWS_SECRET_ACCESS_KEY");
+    scene.set("AWS_PROFILE", "session");
+    let said = tokio::task::block_in_place(|| {
+        let mut session = on_a_terminal(&scene, &["register", "--name", "onprem1", "--renew"], "xterm");
+        session.exp_string("[y/N]").unwrap();
+        std::fs::write(&file, credentials(&other)).unwrap();
+        session.send_line("y").unwrap();
+        session.exp_eof().unwrap()
+    });
+    assert!(said.contains("error[EKSC0417]"), "{said}");
+    assert!(said.contains(&other.lease.account().id), "{said}");
+    assert_eq!((scene.registrations().await, other.account().await), before);
 }

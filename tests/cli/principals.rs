@@ -8,6 +8,9 @@ use crate::numbers::Numbers;
 /// How many texts are made. The seeds and each of their beginnings come on top.
 const TEXTS: usize = 40_000;
 
+/// Bytes that mean something, or should not.
+const INSERTED: &[u8] = b"arn:aws/*?\"'<>%. \n\x1b\xff";
+
 fn seeds() -> Vec<Vec<u8>> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/principal");
     let mut files: Vec<_> =
@@ -22,7 +25,7 @@ fn changed(numbers: &mut Numbers, seeds: &[Vec<u8>]) -> Vec<u8> {
     for _ in 0..=numbers.below(4) {
         let at = numbers.below(text.len() + 1);
         match numbers.below(5) {
-            0 => text.insert(at, b"arn:aws/*?\"'<>%. \n\x1b\xff"[numbers.below(21)]),
+            0 => text.insert(at, INSERTED[numbers.below(INSERTED.len())]),
             1 => text.truncate(at),
             2 => {
                 let other = &seeds[numbers.below(seeds.len())];

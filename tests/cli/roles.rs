@@ -168,6 +168,23 @@ async fn a_trust_policy_of_ours_that_lost_systems_manager_is_repaired_and_keeps_
 }
 
 #[tokio::test]
+async fn a_deleted_role_is_made_again_for_a_registration_that_is_active() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let client = iam(&scene);
+    let name = "AmazonEKSConnectorAgentRole";
+    let policy = client.delete_role_policy().role_name(name).policy_name("AmazonEKSConnectorAgentPolicy");
+    policy.send().await.unwrap();
+    client.delete_role().role_name(name).send().await.unwrap();
+    let run = scene.register(&["-o", "json"]).await.expect(0);
+    let done = run.json()["done"].to_string();
+    assert!(done.contains("AmazonEKSConnectorAgentRole: created"), "{done}");
+    let again = scene.register(&[]).await.expect(0);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+    assert_eq!(scene.registrations().await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_role_of_somebody_else_is_shown_and_left() {
     let scene = Scene::new().await;
     let client = iam(&scene);

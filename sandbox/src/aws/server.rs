@@ -155,7 +155,9 @@ impl Server {
             Some(error) => Err(error),
             None => asked.operation.ok_or_else(|| unknown_operation(service, &asked.name)),
         };
-        let account = caller.account().map(str::to_owned);
+        // An agent that has no identity yet shows whose it is by its activation.
+        let of_activation = || state.account_of_activation(input.get("ActivationId")?.as_str()?);
+        let account = caller.account().or_else(of_activation).map(str::to_owned);
         let entry = Entry {
             sequence: 0,
             time: state.now().to_string(),

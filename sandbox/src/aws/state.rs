@@ -34,6 +34,12 @@ impl State {
         now.checked_add(self.clock_offset).unwrap_or(Timestamp::MAX)
     }
 
+    /// The account in which an activation was made.
+    pub(crate) fn account_of_activation(&self, id: &str) -> Option<&str> {
+        let has = |account: &&Account| account.regions.values().any(|it| it.activations.contains_key(id));
+        self.accounts.iter().find(|(_, account)| has(account)).map(|(id, _)| id.as_str())
+    }
+
     /// Applies a patch to one account, or to all, those to come included.
     pub(crate) fn patch_settings(
         &mut self,

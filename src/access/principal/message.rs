@@ -51,6 +51,7 @@ fn candidates(text: &str) -> Vec<Candidate<'_>> {
 
 fn candidate(text: &str, start: usize) -> Option<Candidate<'_>> {
     let before = &text[..start];
+    // Other letters stand right before it in languages without spaces.
     if before.ends_with(|character: char| character.is_ascii_alphanumeric()) {
         return None;
     }

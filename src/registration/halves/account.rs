@@ -1,26 +1,21 @@
 //! The account's half: the roles, the registration, and the activation in a file for the cluster's administrator.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::account_plan::{AccountPlan, AccountRequest, AccountSeen, plan};
+use super::account_worker::AccountWorker;
 use crate::error::{Code, Error, Remains};
-use crate::plan::{
-    Conversation, Done, Execution, LeaseSeen, Operation, Plan, StepFailure, Stop, Worker, run,
-};
-use crate::ports::{ActivationFile, FileSeen, Identity, Registered, Registrations, Roles};
+use crate::plan::{Conversation, Done, Execution, LeaseSeen, Operation, Plan, Stop, run};
+use crate::ports::{ActivationFile, FileSeen, Identity, Registrations, Roles};
 use crate::registration::desired::cluster_arn;
-use crate::registration::handed::{FileIntent, Handed};
-use crate::registration::name::ClusterName;
+use crate::registration::handed::Handed;
 use crate::registration::observe::{aid, failing, role_seen};
 use crate::registration::observed::Status;
 use crate::registration::remains::History;
-use crate::registration::step::{NewRegistration, Step};
-use crate::registration::worker::{Calling, Doubts, Progress, RoleWork, discard};
+use crate::registration::step::Step;
 
 /// Everything that the account's half talks to.
 #[derive(Clone)]
@@ -189,23 +184,8 @@ impl Operation for AccountHalf<'_> {
             self.linked = Some(seen.seen.service_linked_role != Some(false));
             self.resumed = resumes;
         }
-        let worker = Arc::new(AccountWorker {
-            ports: self.ports.clone(),
-            region: seen.seen.region.clone(),
-            account: seen.seen.caller.account.clone(),
-            exists: resumes,
-            intent: seen.plan.intent.clone(),
-            roles: RoleWork::new(
-                Arc::clone(&self.ports.roles),
-                seen.seen.service_linked_role,
-                &seen.seen.agent_role,
-            ),
-            stop,
-            doubts: Doubts::default(),
-            left: AtomicBool::new(false),
-            kept: Mutex::new(None),
-        });
-        Arc::clone(self.current.insert(worker))
+        let worker = AccountWorker::new(self.ports.clone(), seen, resumes, stop);
+        Arc::clone(self.current.insert(Arc::new(worker)))
     }
 
     async fn ended(&mut self, worker: &AccountWorker, execution: &Execution<Step>) {
@@ -237,8 +217,8 @@ impl Operation for AccountHalf<'_> {
 impl AccountHalf<'_> {
     fn note(&mut self, worker: &AccountWorker) {
         let history = &mut self.history;
-        history.uncertain |= worker.doubts.registration_is_uncertain() || worker.left.load(Ordering::Acquire);
-        history.in_doubt.extend(worker.roles.in_doubt());
+        history.uncertain |= worker.may_have_left_a_registration();
+        history.in_doubt.extend(worker.roles_in_doubt());
         self.kept = worker.kept().or(self.kept.take());
     }
 
@@ -254,9 +234,7 @@ impl AccountHalf<'_> {
                 return Err(Error::failed(Code::INTERNAL, "the registration ended without an activation"));
             }
         };
-        let done = &self.history.done;
-        let changed = done.iter().any(|(step, done)| step.is_write() && !done.unchanged);
-        let done = done.iter().map(|(step, done)| format!("{}: {}", step.describe(), done.outcome)).collect();
+        let (done, changed) = self.history.summary();
         Ok(AccountDone { preview, handed, status, done, changed, took })
     }
 
@@ -276,130 +254,5 @@ impl AccountHalf<'_> {
         let linked_was_there = self.linked.unwrap_or(true);
         error.remains.extend(self.history.roles(linked_was_there, self.request.role.name()));
         error
-    }
-}
-
-/// Does the steps of one try.
-struct AccountWorker {
-    ports: AccountPorts,
-    region: String,
-    account: String,
-    /// The file is another run's, which died.
-    exists: bool,
-    intent: Option<FileIntent>,
-    roles: RoleWork,
-    stop: Stop,
-    doubts: Doubts,
-    /// A registration is left whose activation could not be kept.
-    left: AtomicBool,
-    kept: Mutex<Option<Handed>>,
-}
-
-impl AccountWorker {
-    fn kept(&self) -> Option<Handed> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn reserve(&self, path: &str) -> Result<Done, StepFailure> {
-        let Some(intent) = &self.intent else {
-            return Err(Error::failed(Code::INTERNAL, format!("nothing is intended with {path}")).into());
-        };
-        if self.ports.file.reserve(intent, self.exists)? {
-            Ok(Done::new("reserved"))
-        } else {
-            Err(StepFailure::Stale(format!("{path} is another one by now")))
-        }
-    }
-
-    async fn register(&self, new: NewRegistration, progress: &Progress) -> Result<Done, StepFailure> {
-        let name = new.name.clone();
-        let provider = new.provider;
-        let asked_role = new.role_arn.clone().or_else(|| self.roles.made_arn().cloned());
-        let calling = Calling {
-            registrations: self.ports.registrations.as_ref(),
-            roles: &self.roles,
-            doubts: &self.doubts,
-            stop: &self.stop,
-            is_lost: &|| false,
-        };
-        let registered = calling.register(new, progress).await?;
-        self.doubts.settle();
-        let Registered { arn, created_at, activation_expiry, activation } = registered;
-        let registered_at = created_at.unwrap_or_else(Timestamp::now);
-        let handed = Handed {
-            name: ClusterName::parse(&name)?,
-            arn,
-            account: self.account.clone(),
-            region: self.region.clone(),
-            provider: Some(provider.to_string()),
-            role_arn: asked_role,
-            registered_at,
-            expiry: Handed::expiry_of(activation_expiry, registered_at),
-            activation,
-        };
-        if let Err(error) = self.ports.file.keep(&handed) {
-            return Err(self.take_back(&name, error).await.into());
-        }
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(handed);
-        Ok(Done::new(self.doubts.outcome()))
-    }
-
-    /// The code could not be kept, and nobody can ever use it: the registration is of no use either.
-    async fn take_back(&self, name: &str, why: Error) -> Error {
-        let error = Error::failed(
-            Code::ACTIVATION_NOT_KEPT,
-            format!("the activation of {name} could not be written to {}", self.ports.file.path()),
-        );
-        let cause = why.facts.into_iter().find(|fact| fact.label == "cause").map(|fact| fact.text);
-        let error = error.cause(cause.unwrap_or(why.message));
-        match self.ports.registrations.deregister(name).await {
-            Ok(()) => error
-                .fact("state", "the registration was taken back")
-                .fix("make sure that the file can be written, then run the same command again"),
-            Err(failure) => {
-                self.left.store(true, Ordering::Release);
-                error
-                    .fact("state", format!("the registration could not be taken back: {}", failure.message))
-                    .fix("run the same command again: it removes the registration and makes it anew")
-            }
-        }
-    }
-}
-
-impl Worker<Step> for AccountWorker {
-    fn work(
-        self: Arc<Self>,
-        step: Step,
-        progress: Progress,
-    ) -> BoxFuture<'static, Result<Done, StepFailure>> {
-        Box::pin(async move {
-            match step {
-                Step::ReserveFile { path } => self.reserve(&path),
-                Step::CreateServiceLinkedRole => self.roles.create_service_linked_role().await,
-                Step::CreateAgentRole(design) => self.roles.create(&design).await,
-                Step::PutAgentPolicy { role } => self.roles.put_policy(&role).await,
-                Step::ChangeAgentRole { role, change } => self.roles.change(&role, &change).await,
-                Step::Discard { name, status, activation_id } => {
-                    discard(self.ports.registrations.as_ref(), &name, &status, activation_id.as_ref()).await
-                }
-                Step::Register(new) => self.register(new, &progress).await,
-                Step::Apply(_)
-                | Step::ApplyPullSecret(_)
-                | Step::ApplyActivationSecret(_)
-                | Step::Replace { .. }
-                | Step::Remove { .. }
-                | Step::HoldLease { .. }
-                | Step::ApplyOnceRegistered(_)
-                | Step::KeepActivation
-                | Step::AwaitActive { .. }
-                | Step::AwaitAgents { .. }
-                | Step::SpendCode { .. }
-                | Step::Access(_) => Err(Error::failed(
-                    Code::INTERNAL,
-                    format!("there is no cluster in this half: {}", step.describe()),
-                )
-                .into()),
-            }
-        })
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod account_plan;
+mod account_worker;
 pub mod cluster;
 mod cluster_plan;
 pub(super) mod ready;

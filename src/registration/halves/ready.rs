@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::error::{Code, Error, Kind};
 use crate::plan::{Done, StepFailure, Stop};
 use crate::ports::{AgentState, Cluster};
+use crate::registration::cause::{Agents, with_cause};
 use crate::registration::wait::tolerate;
 
 /// How soon the state Secrets are looked at again, and a broken watch is begun anew.
@@ -19,6 +20,8 @@ pub(in crate::registration) struct AwaitedAgents<'a> {
     pub(in crate::registration) name: &'a str,
     /// Where the agents live.
     pub(in crate::registration) namespace: &'a str,
+    /// The Region that they connect to.
+    pub(in crate::registration) region: &'a str,
     /// How the names of the Secrets with their state begin.
     pub(in crate::registration) state_prefix: &'a str,
     /// How many there are to be.
@@ -91,17 +94,6 @@ async fn timed_out(
         format!("the agents of {} were not ready within {limit:#}", awaited.name),
     )
     .fact("state", format!("{} of {} ready", state.ready, awaited.replicas));
-    let cause = match cluster.diagnose(awaited.namespace).await {
-        Ok(Some(cause)) => cause,
-        Ok(None) => {
-            state.trouble.clone().or_else(|| state.doing.clone()).unwrap_or_else(|| "none visible".to_owned())
-        }
-        Err(failure) => format!("could not be found out: {}", failure.message),
-    };
-    let error = error.cause(cause);
-    let error = match trouble {
-        Some(trouble) => error.fact("also", trouble),
-        None => error,
-    };
-    error.fix("remove the cause, then run the same command again: it continues where this one ended")
+    let (namespace, region) = (awaited.namespace, awaited.region);
+    with_cause(error, cluster, Agents { namespace, region, state, otherwise: None }, trouble.iter()).await
 }

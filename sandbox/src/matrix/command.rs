@@ -60,7 +60,27 @@ pub(super) static COMMANDS: &[Command] = &[
         goal: collected,
         expectations: include_str!("gc.yaml"),
     },
+    Command {
+        name: "grant-view",
+        arguments: GRANT,
+        before: &[&["register", "--name", NAME]],
+        removes: false,
+        goal: granted,
+        expectations: include_str!("grant-view.yaml"),
+    },
+    Command {
+        name: "revoke-view",
+        arguments: &["revoke-view", "--principal", "self"],
+        before: &[&["register", "--name", NAME], GRANT],
+        removes: true,
+        goal: revoked,
+        expectations: include_str!("revoke-view.yaml"),
+    },
 ];
+
+/// A grant of a role of Kubernetes itself that lets read two kinds of objects: each kind that is granted is asked for, and each
+/// question has its cells.
+const GRANT: &[&str] = &["grant-view", "--principal", "self", "--cluster-role", "system:kube-dns"];
 
 /// One registration, ACTIVE; the two roles; nobody at work.
 fn registered(standing: &Standing) -> Vec<String> {
@@ -97,4 +117,26 @@ fn nothing_but(standing: &Standing, roles: usize) -> Vec<String> {
     }
     problems.extend(standing.objects.iter().map(|object| format!("there still is {object}")));
     problems
+}
+
+/// The same, and one grant, whole.
+fn granted(standing: &Standing) -> Vec<String> {
+    let mut problems = registered(standing);
+    let parts = parts_of_grants(standing);
+    if parts.len() != 3 {
+        problems.push(format!("there is not just one grant: {parts:?}"));
+    }
+    problems
+}
+
+/// The same, and nothing of a grant.
+fn revoked(standing: &Standing) -> Vec<String> {
+    let mut problems = registered(standing);
+    problems.extend(parts_of_grants(standing).iter().map(|part| format!("there still is {part}")));
+    problems
+}
+
+fn parts_of_grants(standing: &Standing) -> Vec<String> {
+    let objects = standing.objects.iter().filter(|object| object.name.starts_with("eksconnect:"));
+    objects.map(ToString::to_string).collect()
 }

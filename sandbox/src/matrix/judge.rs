@@ -146,6 +146,11 @@ impl Struck<'_> {
             if object.namespace.as_deref().is_some_and(is_new) || object.kind == "Pod" {
                 continue;
             }
+            if ["eksconnect:impersonate:", "eksconnect:view:"].iter().any(|of| object.name.starts_with(of)) {
+                // The parts of a grant go together.
+                left.push((object.to_string(), " revoke-view --principal ".to_owned()));
+                continue;
+            }
             let kind = object.kind.to_lowercase();
             let place =
                 object.namespace.as_ref().map(|namespace| format!("-n {namespace} ")).unwrap_or_default();

@@ -76,7 +76,7 @@ impl Standing {
 
     fn take(&mut self, object: &DynamicObject, codes: &Codes) -> Result<()> {
         let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
-        let named = Named { kind, namespace: object.namespace(), name: object.name_any() };
+        let named = Named { kind, namespace: object.namespace(), name: without_account(&object.name_any()) };
         let text = serde_json::to_string(object).context("an object cannot be written")?;
         if codes.are_in(text.as_bytes()) {
             self.holding_code.insert(named.clone());
@@ -137,6 +137,18 @@ impl std::fmt::Display for Named {
             Some(namespace) => write!(f, "{kind} {namespace}/{name}"),
             None => write!(f, "{kind} {name}"),
         }
+    }
+}
+
+/// The names of a grant's objects end with a hash of the principal's ARN, which has the account in it, and each cell has its own.
+fn without_account(name: &str) -> String {
+    match name.rsplit_once('-') {
+        Some((rest, _))
+            if name.starts_with("eksconnect:impersonate:") || name.starts_with("eksconnect:view:") =>
+        {
+            rest.to_owned()
+        }
+        _ => name.to_owned(),
     }
 }
 

@@ -72,9 +72,11 @@ impl Asked {
         }
     }
 
-    /// Whether it is to change something. Reviews are questions that are asked by creating them.
+    /// Whether it is to change something. Reviews are questions that are asked by creating them, and so are tokens.
     pub(crate) fn is_write(&self) -> bool {
-        !self.resource.ends_with("reviews") && !matches!(self.verb, "get" | "list" | "watch" | "try")
+        !self.resource.ends_with("reviews")
+            && self.resource != "serviceaccounts/token"
+            && !matches!(self.verb, "get" | "list" | "watch" | "try")
     }
 }
 

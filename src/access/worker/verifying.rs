@@ -30,7 +30,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What whoever may be impersonated may be asked for.
-const HARMLESS: [&str; 2] = ["/api/v1/namespaces?limit=1", "/version"];
+const HARMLESS: [(&str, &str); 2] =
+    [("/api/v1/namespaces?limit=1", "list namespaces"), ("/version", "get /version")];
 
 /// What came back.
 enum Answer {
@@ -179,7 +180,7 @@ impl AccessWorker {
             }
             Err(failure) => return Err(failure.into_error("act as the connector").into()),
         };
-        let reads = HARMLESS.map(|path| Read { path: path.to_owned(), what: format!("get {path}") });
+        let reads = HARMLESS.map(|(path, what)| Read { path: path.to_owned(), what: what.to_owned() });
         let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
             let answers = ask(acting.as_ref(), principal.arn(), &reads.iter().collect::<Vec<_>>()).await;

@@ -187,6 +187,9 @@ impl Connected {
         };
         let (status, media_type, bytes) = match tokio::time::timeout(self.attempt_timeout, exchange).await {
             Ok(Ok(answer)) => answer,
+            Ok(Err((FailureKind::Unreachable, message))) => {
+                return Err(failed(FailureKind::Unreachable, format!("{}: {message}", self.server)));
+            }
             Ok(Err((kind, message))) => return Err(failed(kind, message)),
             Err(_) => {
                 let limit = jiff::SignedDuration::try_from(self.attempt_timeout).unwrap_or_default();

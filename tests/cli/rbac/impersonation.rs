@@ -265,10 +265,11 @@ fn wire(numbers: &mut Numbers) -> Wire {
         2 => (Method::GET, format!("{base}?fieldSelector=metadata.name%3Da"), on("list").named("a")),
         3 => (Method::GET, format!("{base}/b"), on("get").named("b")),
         4 => (Method::DELETE, format!("{base}/a?dryRun=All"), on("delete").named("a")),
+        // Of what is listed a field selector may be the name; of what is deleted together it is not.
         5 => (
             Method::DELETE,
             format!("{base}?dryRun=All&fieldSelector=metadata.name%3Da"),
-            on("deletecollection").named("a"),
+            on("deletecollection"),
         ),
         6 => (Method::POST, format!("{base}?dryRun=All"), on("create")),
         7 => (Method::PATCH, format!("{base}/a?dryRun=All"), on("patch").named("a")),

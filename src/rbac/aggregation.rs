@@ -6,14 +6,12 @@ use super::model::{Expression, Operator, Role, Rule, Selector, Snapshot};
 
 impl Snapshot {
     /// The same with the rules of each ClusterRole that is put together from others as the controller would write them
-    /// in the end. Those that it has are thrown away, as the controller does.
+    /// in the end. Those that it has are replaced, unless nothing takes their place: the controller applies an empty list as none
+    /// at all, so that server-side apply leaves what somebody else has written.
     #[must_use]
     pub fn aggregated(&self) -> Self {
         let mut snapshot = self.clone();
         let parts = parts(&snapshot.roles);
-        for (index, _) in &parts {
-            snapshot.roles[*index].rules.clear();
-        }
         // A role may be put together from others of its kind. Each round carries rules one step further, and no way
         // without a circle has more steps than there are such roles.
         for _ in 0..parts.len() {
@@ -23,6 +21,9 @@ impl Snapshot {
                     if !rules.contains(rule) {
                         rules.push(rule.clone());
                     }
+                }
+                if rules.is_empty() {
+                    rules.clone_from(&self.roles[*index].rules);
                 }
                 snapshot.roles[*index].rules = rules;
             }
@@ -123,6 +124,23 @@ mod tests {
         let whole = snapshot.aggregated();
         for name in ["view", "edit", "admin"] {
             assert_eq!(resources(&whole, name), ["nodes", "pods"], "{name}");
+        }
+        assert_eq!(whole.aggregated(), whole);
+    }
+
+    #[test]
+    fn a_role_keeps_its_own_rules_while_the_others_have_none() {
+        let snapshot = Snapshot {
+            roles: vec![
+                role("whole", &[("to", "more")], &["own"], &[&[("to", "whole")]]),
+                role("empty", &[("to", "whole")], &[], &[]),
+                role("more", &[], &["stale"], &[&[("to", "more")]]),
+            ],
+            bindings: Vec::new(),
+        };
+        let whole = snapshot.aggregated();
+        for name in ["whole", "more"] {
+            assert_eq!(resources(&whole, name), ["own"], "{name}");
         }
         assert_eq!(whole.aggregated(), whole);
     }

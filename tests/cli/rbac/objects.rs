@@ -167,7 +167,8 @@ fn cluster_role(numbers: &mut Numbers, index: usize) -> ClusterRole {
     typed(role)
 }
 
-/// One that is put together from others, which may be of its kind. It may have rules that the controller throws away.
+/// One that is put together from others, which may be of its kind. It may have rules that the controller replaces, or
+/// leaves where nothing takes their place.
 fn aggregated(numbers: &mut Numbers, index: usize) -> ClusterRole {
     let selectors: Vec<Value> = (0..=numbers.below(2)).map(|_| selector(numbers)).collect();
     let mut role = json!({

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::config::Connected;
 use super::failure::{asking, failure};
-use super::unreadable::AskAgain;
+use super::unreadable::{AskAgain, WholeAnswers};
 use crate::manifest::{AGENT_PERMISSIONS, AGENT_TRUST};
 use crate::ports::{Failure, FailureKind, Reply, Roles, Side};
 use crate::registration::observed::{Permissions, Role};
@@ -28,7 +28,9 @@ pub struct Iam {
 impl Iam {
     /// Over the given connection.
     pub fn new(connected: &Connected) -> Self {
-        let config = aws_sdk_iam::config::Builder::from(&connected.sdk).retry_classifier(AskAgain);
+        let config = aws_sdk_iam::config::Builder::from(&connected.sdk)
+            .retry_classifier(AskAgain)
+            .interceptor(WholeAnswers);
         Self { client: Client::from_conf(config.build()) }
     }
 

@@ -8,7 +8,7 @@ use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 use super::config::Connected;
 use super::failure::{asking, failure};
 use super::iam::{absent, decode};
-use super::unreadable::AskAgain;
+use super::unreadable::{AskAgain, WholeAnswers};
 use crate::access::principal::{Principal, PrincipalKind};
 use crate::manifest::VIEWER_POLICY_NAME;
 use crate::ports::{Decision, Failure, FailureKind, PrincipalFacts, Principals, Reply, Side};
@@ -23,7 +23,9 @@ pub struct IamPrincipals {
 impl IamPrincipals {
     /// Over the given connection.
     pub fn new(connected: &Connected) -> Self {
-        let config = aws_sdk_iam::config::Builder::from(&connected.sdk).retry_classifier(AskAgain);
+        let config = aws_sdk_iam::config::Builder::from(&connected.sdk)
+            .retry_classifier(AskAgain)
+            .interceptor(WholeAnswers);
         Self { client: Client::from_conf(config.build()) }
     }
 

@@ -99,7 +99,7 @@ impl Struck<'_> {
     /// What is there now, should not be, and is not in the error's list of what remains; and what is in that list and
     /// is not there, unless it says that it may not be.
     fn unreported(&self, document: &Value) -> Vec<String> {
-        if self.cell.command.removes && self.now == self.before {
+        if self.cell.command.removes && self.now.is_but_for_leases(self.before) {
             // Nothing has been begun: that is all that there is to say.
             return Vec::new();
         }

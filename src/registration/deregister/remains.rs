@@ -2,7 +2,7 @@
 
 use super::step::{Part, Step};
 use crate::error::{Error, Remains};
-use crate::manifest::{ObjectKind, ObjectRef};
+use crate::manifest::ObjectRef;
 use crate::plan::Done;
 use crate::registration::step::SERVICE_LINKED_ROLE;
 use crate::registration::worker::kubectl_delete;
@@ -91,12 +91,17 @@ impl History {
         if left.is_empty() {
             return None;
         }
-        let unsure = self.doubtful.iter().any(|step| step.object().is_some());
-        let unsure = if unsure { " (some may be gone already)" } else { "" };
+        let doubtful = self.doubtful.iter().any(|step| step.object().is_some());
         let what = match left.as_slice() {
-            [one] if one.kind == ObjectKind::Namespace => format!("{one}{unsure}"),
-            [one] => format!("{one}{unsure}"),
-            several => format!("{} objects of the connector in the cluster{unsure}", several.len()),
+            // A namespace whose deletion has been asked for: Kubernetes ends it when it can.
+            [one] if doubtful || self.left.iter().all(|step| step.object().is_none()) => {
+                format!("{one} (it may be gone already)")
+            }
+            [one] => one.to_string(),
+            several => {
+                let unsure = if doubtful { " (some may be gone already)" } else { "" };
+                format!("{} objects of the connector in the cluster{unsure}", several.len())
+            }
         };
         let commands: Vec<String> = left.into_iter().map(kubectl_delete).collect();
         Some(Remains { what, remove_with: commands.join("; ") })

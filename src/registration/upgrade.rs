@@ -9,9 +9,7 @@ mod viewers;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures::StreamExt;
-
-use self::ending::{not_rolled_back, nothing_here, rolled_back};
+use self::ending::{not_rolled_back, nothing_here, ready_of_the_newest, rolled_back};
 use self::planner::plan;
 use self::request::UpgradeRequest;
 use super::deregister::look::home;
@@ -291,9 +289,10 @@ impl<'a> Upgrade<'a> {
         let gave_up = error.code == Code::NOT_ACTIVE && error.kind == Kind::TimedOut;
         let (before, _) = self.before.get().filter(|(_, worked)| *worked && new_agents && gave_up)?;
         let (_, namespace, replicas) = self.told.as_ref()?;
-        // Agents that are ready do their part; then it is EKS that cannot be heard.
-        let state = self.ports.cluster.watch_agents(namespace).next().await?.ok()?;
-        (state.ready < *replicas).then(|| before.clone())
+        // Agents that are ready do their part; then it is EKS that cannot be heard. What cannot be seen may work.
+        let set = ObjectRef::new(ObjectKind::StatefulSet, namespace, STATEFUL_SET);
+        let live = self.ports.cluster.read(&set).await.ok()??;
+        (ready_of_the_newest(&live) < *replicas).then(|| before.clone())
     }
 
     fn list_remains(&self, mut error: Error) -> Error {

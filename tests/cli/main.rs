@@ -30,6 +30,7 @@ mod iam_policy;
 mod input;
 mod interrupts;
 mod inventory;
+mod life;
 mod list_views;
 mod matrix;
 mod numbers;

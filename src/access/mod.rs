@@ -13,6 +13,7 @@ pub mod objects;
 pub mod observe;
 pub mod observed;
 pub mod operation;
+pub mod outgrown;
 pub mod picture;
 pub mod planner;
 pub mod principal;

@@ -8,6 +8,7 @@ use super::agents::AgentsSeen;
 use super::identity::{ClusterIdentity, ConnectorSeen, Link, connector_of, link};
 use super::whoami::{find, no_registration};
 use crate::access::grants::{Grants, grants};
+use crate::access::outgrown::{Outgrown, outgrown};
 use crate::error::{Code, Error};
 use crate::manifest::{DEFAULT_NAMESPACE, STATE_PREFIX};
 use crate::ports::{Access, Cluster, Failure, Identity, Inventory, Survey};
@@ -96,6 +97,8 @@ pub struct ClusterHalf {
     pub held_by: Option<String>,
     /// Who may look into the cluster.
     pub grants: Option<Grants>,
+    /// Roles that were granted and read more now than can be viewed of them.
+    pub outgrown: Vec<Outgrown>,
     /// The first visible cause why the agents are not ready.
     pub cause: Option<String>,
     /// What could not be verified.
@@ -215,6 +218,9 @@ async fn half(
     });
     let states = aid(states, "read the agents' state Secrets", &mut unverified);
     let cause = aid(cause, "find out why the agents are not ready", &mut unverified).flatten();
+    let grants = rules.as_ref().map(|rules| grants(rules, namespace));
+    let outgrown =
+        rules.as_ref().zip(grants.as_ref()).map(|(rules, grants)| outgrown(rules, grants, namespace));
     Half::Own(Box::new(ClusterHalf {
         context: ports.context.clone(),
         server: ports.server.clone(),
@@ -226,7 +232,8 @@ async fn half(
         states: states.map(|states| states.len()),
         holds_code: secret.map(|secret: ActivationSecretFacts| secret.holds_code),
         held_by: lease.and_then(|lease: LeaseFacts| lease.held_by).map(|holder| holder.who),
-        grants: rules.map(|rules| grants(&rules, namespace)),
+        grants,
+        outgrown: outgrown.unwrap_or_default(),
         cause,
         unverified,
     }))

@@ -3,9 +3,12 @@
 use std::process::Command;
 
 use eksconnect_sandbox::aws::control::{FaultKind, SettingsChange, SettingsPatch};
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::Api;
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, Scene};
+use crate::support::{PATIENCE, Scene, until};
 use crate::takeover::{EKSCTL_GRANTS, OFFICIAL, helm_install, kubectl_apply, until_active};
 
 /// A kubeconfig with the scene's own context, one whose server is gone, and one of which nothing is known.
@@ -286,4 +289,42 @@ async fn what_may_not_be_read_is_said_and_the_rest_is_shown() {
     for what in ["search every namespace", "activation Secret", "access rules"] {
         assert!(unverified.contains(what), "{what}: {unverified}");
     }
+}
+
+#[tokio::test]
+async fn status_says_what_a_granted_role_reads_since_it_was_granted() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let viewer = crate::grants::role(&scene, "Viewer").await;
+    let grant = ["grant-view", "--principal", &viewer, "--cluster-role", "view"];
+    scene.run(&grant).await.expect(0);
+    let outgrown =
+        async || scene.run(&["status", "-o", "json"]).await.expect(0).json()["cluster"]["outgrown"].clone();
+    assert_eq!(outgrown().await, json!([]));
+
+    let roles: Api<ClusterRole> = Api::all(scene.client().await);
+    let widgets = json!({
+        "metadata": {
+            "name": "widgets-view",
+            "labels": { "rbac.authorization.k8s.io/aggregate-to-view": "true" },
+        },
+        "rules": [{ "verbs": ["get", "list"], "apiGroups": ["example.com"], "resources": ["widgets"] }],
+    });
+    roles.create(&PostParams::default(), &serde_json::from_value(widgets).unwrap()).await.unwrap();
+    until("the role view has the widgets", || async {
+        let view = serde_json::to_string(&roles.get("view").await.unwrap().rules).unwrap();
+        view.contains("widgets")
+    })
+    .await;
+    let found = outgrown().await;
+    assert_eq!((&found[0]["clusterRole"], &found[0]["principal"]), (&json!("view"), &json!(viewer)));
+    assert_eq!(found[0]["unseen"], json!(["get, list on widgets (example.com)"]));
+    let run = scene.run(&["status"]).await.expect(0);
+    let command = grant.join(" ");
+    for words in ["ClusterRole view reads more now than", "widgets (example.com)", &command] {
+        assert!(run.stdout.contains(words), "{words}:\n{}", run.stdout);
+    }
+    // As it says.
+    scene.run(&grant).await.expect(0);
+    assert_eq!(outgrown().await, json!([]));
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::global::{HOW_LONG, OUTPUT, duration};
+use super::dry_run::DryRun;
+use super::global::{HOW_LONG, duration};
 use crate::error::Error;
 use crate::registration::deregister::request::{GcRequest, Sides};
 use crate::registration::name::check_namespace;
@@ -43,12 +44,9 @@ pub struct GcArgs {
         help_heading = HOW_LONG
     )]
     wait_timeout: Duration,
-    /// Show what would be removed, and remove nothing
-    #[arg(long, help_heading = OUTPUT)]
-    pub dry_run: bool,
-    /// End a dry run with exit code 7 if something would be removed
-    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
-    pub detailed_exitcode: bool,
+    /// Whether to change anything at all.
+    #[command(flatten)]
+    pub dry: DryRun,
 }
 
 impl GcArgs {

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::global::OUTPUT;
+use super::dry_run::DiffRun;
 use super::principals::PrincipalArgs;
 use crate::access::objects::GrantScope;
 use crate::access::request::{GrantRequest, ImpersonationChoice};
@@ -49,15 +49,9 @@ pub struct GrantViewArgs {
     /// Namespace of the connector in the cluster
     #[arg(long, value_name = "NAMESPACE", default_value = "eks-connector", help_heading = super::global::WHERE)]
     namespace: String,
-    /// Show what would be changed, and change nothing
-    #[arg(long, help_heading = OUTPUT)]
-    pub dry_run: bool,
-    /// Show in a dry run each field that would change in objects that exist
-    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
-    pub diff: bool,
-    /// End a dry run with exit code 7 if something would be changed
-    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
-    pub detailed_exitcode: bool,
+    /// Whether to change anything at all.
+    #[command(flatten)]
+    pub dry: DiffRun,
 }
 
 /// How the connector is to act as the principal.

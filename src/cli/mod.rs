@@ -3,6 +3,7 @@
 mod command;
 mod completions;
 mod deregister;
+mod dry_run;
 mod explain;
 mod gc;
 mod global;
@@ -31,6 +32,7 @@ use clap::{Parser, Subcommand};
 pub use command::{command, parse};
 pub use completions::{CompletionsArgs, Live, ManArgs, Shell, answer, page, pages, script};
 pub use deregister::DeregisterArgs;
+pub use dry_run::{DiffRun, DryRun};
 pub use explain::ExplainArgs;
 pub use gc::GcArgs;
 pub use global::{ColorChoice, Format, GlobalArgs};

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::global::{OUTPUT, WHERE};
+use super::dry_run::DryRun;
+use super::global::WHERE;
 use super::grant_view::checked_name;
 use super::principals::PrincipalArgs;
 use crate::access::request::RevokeRequest;
@@ -34,12 +35,9 @@ pub struct RevokeViewArgs {
     /// Namespace of the connector in the cluster
     #[arg(long, value_name = "NAMESPACE", default_value = "eks-connector", help_heading = WHERE)]
     namespace: String,
-    /// Show what would be changed, and change nothing
-    #[arg(long, help_heading = OUTPUT)]
-    pub dry_run: bool,
-    /// End a dry run with exit code 7 if something would be changed
-    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
-    pub detailed_exitcode: bool,
+    /// Whether to change anything at all.
+    #[command(flatten)]
+    pub dry: DryRun,
 }
 
 impl RevokeViewArgs {

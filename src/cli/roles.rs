@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::global::{HOW_LONG, OUTPUT, WHERE, duration};
+use super::dry_run::{DiffRun, DryRun};
+use super::global::{HOW_LONG, WHERE, duration};
 use super::role::DesignArgs;
 use crate::error::Error;
 use crate::registration::deregister::roles_alone::RolesRequest;
@@ -89,15 +90,9 @@ impl RolesShowArgs {
 pub struct RolesCreateArgs {
     #[command(flatten)]
     design: DesignArgs,
-    /// Show what would be changed, and change nothing
-    #[arg(long, help_heading = OUTPUT)]
-    pub dry_run: bool,
-    /// Show in a dry run each field that would change in a role that exists
-    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
-    pub diff: bool,
-    /// End a dry run with exit code 7 if something would be changed
-    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
-    pub detailed_exitcode: bool,
+    /// Whether to change anything at all.
+    #[command(flatten)]
+    pub dry: DiffRun,
 }
 
 impl RolesCreateArgs {
@@ -129,12 +124,9 @@ pub struct RolesDeleteArgs {
         help_heading = HOW_LONG
     )]
     wait_timeout: Duration,
-    /// Show what would be deleted, and delete nothing
-    #[arg(long, help_heading = OUTPUT)]
-    pub dry_run: bool,
-    /// End a dry run with exit code 7 if something would be deleted
-    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
-    pub detailed_exitcode: bool,
+    /// Whether to change anything at all.
+    #[command(flatten)]
+    pub dry: DryRun,
 }
 
 impl RolesDeleteArgs {

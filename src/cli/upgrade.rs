@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::global::{HOW_LONG, OUTPUT, duration};
+use super::dry_run::DiffRun;
+use super::global::{HOW_LONG, duration};
 use super::workload::{NetworkPolicyChoice, WorkloadArgs, authorities, pull_secret};
 use crate::error::Error;
 use crate::manifest::workload::{DEFAULT_REPLICAS, REPLICAS};
@@ -86,15 +87,9 @@ pub struct UpgradeArgs {
         help_heading = HOW_LONG
     )]
     wait_timeout: Duration,
-    /// Show what would be changed, and change nothing
-    #[arg(long, help_heading = OUTPUT)]
-    pub dry_run: bool,
-    /// Show in a dry run each field that would change in objects that exist
-    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
-    pub diff: bool,
-    /// End a dry run with exit code 7 if something would be changed
-    #[arg(long, requires = "dry_run", help_heading = OUTPUT)]
-    pub detailed_exitcode: bool,
+    /// Whether to change anything at all.
+    #[command(flatten)]
+    pub dry: DiffRun,
 }
 
 fn is_none(list: &[String]) -> bool {

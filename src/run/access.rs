@@ -7,17 +7,11 @@ use super::{listen, previewed};
 use crate::access::observe::AccessPorts;
 use crate::access::operation::{AccessRequest, execute, preview};
 use crate::access::principal::{Choice, Principal, Sources, resolve};
+use crate::cli::DiffRun;
 use crate::error::{Code, Error};
 use crate::output::{AccessView, Console};
 use crate::plan::Stop;
 use crate::{aws, kubernetes};
-
-/// How a run was asked for.
-pub(super) struct Manner {
-    pub(super) dry_run: bool,
-    pub(super) diff: bool,
-    pub(super) detailed_exitcode: bool,
-}
 
 /// Everything that granting and revoking talk to.
 pub(super) fn access_ports(aws: &aws::Connected, cluster: kubernetes::Connected) -> AccessPorts {
@@ -56,12 +50,12 @@ pub(super) async fn carry_out(
     ports: &AccessPorts,
     request: AccessRequest<'_>,
     view: AccessView,
-    manner: &Manner,
+    dry: DiffRun,
 ) -> Result<ExitCode, Error> {
-    if manner.dry_run {
+    if dry.run.dry_run {
         let preview = preview(ports, request).await?;
-        view.preview(&preview, manner.diff);
-        return Ok(previewed(manner.detailed_exitcode, preview.plan.changes_something()));
+        view.preview(&preview, dry.diff);
+        return Ok(previewed(dry.run, preview.plan.changes_something()));
     }
     let view = Arc::new(view);
     let stop = Stop::default();

@@ -35,10 +35,10 @@ pub(super) async fn deregister(
     let view = Arc::new(DeregisterView::new(console, place, Removal::Deregister));
     let ports =
         RemovalPorts { account: aws.as_ref().map(account_ports), cluster: cluster.map(cluster_ports) };
-    if args.dry_run {
+    if args.dry.dry_run {
         let preview = preview(&ports, Job::Deregister(&request)).await?;
         view.preview(&preview);
-        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+        return Ok(previewed(args.dry, preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;

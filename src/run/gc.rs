@@ -30,10 +30,10 @@ pub(super) async fn gc(console: &Console, global: &GlobalArgs, args: &GcArgs) ->
         .map(|cluster| Where { context: cluster.context.clone(), server: cluster.server.clone() });
     let view = Arc::new(DeregisterView::new(console, place, Removal::Collect));
     let ports = RemovalPorts { account: Some(account_ports(&aws)), cluster: cluster.map(cluster_ports) };
-    if args.dry_run {
+    if args.dry.dry_run {
         let preview = preview(&ports, Job::Collect(&request)).await?;
         view.preview(&preview);
-        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+        return Ok(previewed(args.dry, preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;

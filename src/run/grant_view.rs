@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::access::{Manner, access_ports, carry_out, principals};
+use super::access::{access_ports, carry_out, principals};
 use crate::access::operation::AccessRequest;
 use crate::cli::{GlobalArgs, GrantViewArgs};
 use crate::error::Error;
@@ -22,6 +22,5 @@ pub(super) async fn grant_view(
     request.principals = principals(console, &choices, &aws).await?;
     let view = AccessView::new(console, &request.principals, false, &cluster.context, &cluster.server);
     let ports = access_ports(&aws, cluster);
-    let manner = Manner { dry_run: args.dry_run, diff: args.diff, detailed_exitcode: args.detailed_exitcode };
-    carry_out(&ports, AccessRequest::Grant(&request), view, &manner).await
+    carry_out(&ports, AccessRequest::Grant(&request), view, args.dry).await
 }

@@ -24,7 +24,7 @@ use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::connector::ViewPorts;
-use crate::cli::{self, Command, Format};
+use crate::cli::{self, Command, DryRun, Format};
 use crate::environment;
 use crate::error::{Code, Error};
 use crate::output::{self, Console, Interruptible};
@@ -195,9 +195,9 @@ fn view_ports(cluster: kubernetes::Connected) -> ViewPorts {
     ViewPorts { cluster: Arc::clone(&cluster) as Arc<dyn Cluster>, access: cluster }
 }
 
-/// How a dry run ends; `detailed` is `--detailed-exitcode`.
-fn previewed(detailed: bool, changes: bool) -> ExitCode {
-    if detailed && changes { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS }
+/// How a dry run ends.
+fn previewed(dry: DryRun, changes: bool) -> ExitCode {
+    if dry.detailed_exitcode && changes { ExitCode::from(CHANGES_PENDING) } else { ExitCode::SUCCESS }
 }
 
 /// The first signal asks for an end, the second for one at once.

@@ -42,10 +42,10 @@ pub(super) async fn register(
     let view = Arc::new(RegisterView::new(console, &request, &cluster.context, &cluster.server));
     let granting = granting(console, &viewers, &request, &aws, &cluster).await?;
     let ports = register_ports(&aws, cluster);
-    if args.dry_run {
+    if args.dry.run.dry_run {
         let preview = preview(&ports, &request, granting.as_ref()).await?;
-        view.preview(&preview, args.diff);
-        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+        view.preview(&preview, args.dry.diff);
+        return Ok(previewed(args.dry.run, preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;
@@ -92,10 +92,10 @@ async fn run_account_half(
         file,
         region: aws.region.clone(),
     };
-    if args.dry_run {
+    if args.dry.run.dry_run {
         let preview = halves::account::preview(&ports, request).await?;
-        view.account_preview(&preview, args.diff);
-        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+        view.account_preview(&preview, args.dry.diff);
+        return Ok(previewed(args.dry.run, preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;
@@ -114,10 +114,10 @@ async fn run_cluster_half(
     let connected = kubernetes::connect(&global.cluster()).await?;
     let view = Arc::new(HalfView::of_cluster(console, request, &connected.context, &connected.server));
     let cluster: Arc<dyn Cluster> = Arc::new(kubernetes::KubernetesCluster::new(connected));
-    if args.dry_run {
+    if args.dry.run.dry_run {
         let seen = halves::cluster::preview(&cluster, request).await?;
-        view.cluster_preview(&seen, args.diff);
-        return Ok(previewed(args.detailed_exitcode, seen.preview.changes_something()));
+        view.cluster_preview(&seen, args.dry.diff);
+        return Ok(previewed(args.dry.run, seen.preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::access::{Manner, access_ports, carry_out, principals};
+use super::access::{access_ports, carry_out, principals};
 use crate::access::operation::AccessRequest;
-use crate::cli::{GlobalArgs, RevokeViewArgs};
+use crate::cli::{DiffRun, GlobalArgs, RevokeViewArgs};
 use crate::error::Error;
 use crate::output::{AccessView, Console};
 use crate::{aws, kubernetes};
@@ -22,6 +22,7 @@ pub(super) async fn revoke_view(
     request.principals = principals(console, &choices, &aws).await?;
     let view = AccessView::new(console, &request.principals, true, &cluster.context, &cluster.server);
     let ports = access_ports(&aws, cluster);
-    let manner = Manner { dry_run: args.dry_run, diff: false, detailed_exitcode: args.detailed_exitcode };
-    carry_out(&ports, AccessRequest::Revoke(&request), view, &manner).await
+    // What is taken away is shown whole.
+    let dry = DiffRun { run: args.dry, diff: false };
+    carry_out(&ports, AccessRequest::Revoke(&request), view, dry).await
 }

@@ -44,10 +44,10 @@ async fn create(console: &Console, global: &GlobalArgs, args: &RolesCreateArgs) 
     let aws = aws::connect(&global.aws()).await?;
     let ports = RolesPorts { identity: Arc::new(aws::Sts::new(&aws)), roles: Arc::new(aws::Iam::new(&aws)) };
     let view = Arc::new(RolesView::new(console, &design));
-    if args.dry_run {
+    if args.dry.run.dry_run {
         let preview = preview(&ports, &design).await?;
-        view.preview(&preview, args.diff);
-        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+        view.preview(&preview, args.dry.diff);
+        return Ok(previewed(args.dry.run, preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;
@@ -62,10 +62,10 @@ async fn delete(console: &Console, global: &GlobalArgs, args: &RolesDeleteArgs) 
     let aws = aws::connect(&global.aws()).await?;
     let ports = RemovalPorts { account: Some(account_ports(&aws)), cluster: None };
     let view = Arc::new(DeregisterView::new(console, None, Removal::Roles));
-    if args.dry_run {
+    if args.dry.dry_run {
         let preview = deregister::preview(&ports, Job::Roles(&request)).await?;
         view.preview(&preview);
-        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+        return Ok(previewed(args.dry, preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;

@@ -24,10 +24,10 @@ pub(super) async fn upgrade(
     let view = Arc::new(RegisterView::of_upgrade(console, &request, &cluster.context, &cluster.server));
     let access: Arc<dyn Access> = Arc::new(kubernetes::KubernetesCluster::new(cluster.clone()));
     let ports = register_ports(&aws, cluster);
-    if args.dry_run {
+    if args.dry.run.dry_run {
         let preview = preview(&ports, &request).await?;
-        view.upgrade_preview(&preview, args.diff);
-        return Ok(previewed(args.detailed_exitcode, preview.changes_something()));
+        view.upgrade_preview(&preview, args.dry.diff);
+        return Ok(previewed(args.dry.run, preview.changes_something()));
     }
     let stop = Stop::default();
     listen(&stop, &view)?;

@@ -8,7 +8,7 @@ use eksconnect_sandbox::Progress;
 use eksconnect_sandbox::matrix::{Choice, Report, Setting, try_out};
 
 /// Into how many parts the matrix is cut. One takes one to two minutes on two cores.
-const PARTS: u64 = 16;
+const PARTS: u64 = 32;
 
 /// What the matrix depends on, but for tests and documents.
 const SOURCES: [&str; 5] = ["src", "sandbox/src", "templates", "policies", "Cargo.lock"];

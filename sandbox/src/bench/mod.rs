@@ -41,6 +41,7 @@ use crate::workspace::Workspace;
 #[command(after_help = "Cases:
   register-fresh        eksconnect register, with a new account and a new cluster
   register-again        the same once more: there is nothing to do
+  grant-view            eksconnect grant-view, for a role that exists, in a registered cluster
   aws-cli-and-kubectl   by hand, as the user guide says: aws five times, kubectl apply,
                         aws eks describe-cluster until ACTIVE
 

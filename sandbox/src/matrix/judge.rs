@@ -80,8 +80,9 @@ impl Struck<'_> {
         if self.rule.undone && self.now.registrations.is_empty() && !made.is_empty() {
             problems.push(format!("not undone: {}", made.join(", ")));
         }
-        if matches!(code, 1 | 3) && self.now != self.before {
-            let differences = self.now.differences(self.before);
+        let differences = self.now.differences(self.before);
+        // A Lease that is still held ends by itself.
+        if matches!(code, 1 | 3) && !differences.is_empty() {
             problems.push(format!("exit code {code} says that nothing is left: {}", differences.join("; ")));
         }
         problems
@@ -99,7 +100,7 @@ impl Struck<'_> {
     /// What is there now, should not be, and is not in the error's list of what remains; and what is in that list and
     /// is not there, unless it says that it may not be.
     fn unreported(&self, document: &Value) -> Vec<String> {
-        if self.cell.command.removes && self.now.is_but_for_leases(self.before) {
+        if self.cell.command.removes && self.now.differences(self.before).is_empty() {
             // Nothing has been begun: that is all that there is to say.
             return Vec::new();
         }

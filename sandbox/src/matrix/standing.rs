@@ -98,12 +98,7 @@ impl Standing {
         held.map(|(named, _)| named)
     }
 
-    /// Whether all is the same but for who holds a Lease: that ends by itself.
-    pub(super) fn is_but_for_leases(&self, other: &Self) -> bool {
-        self.differences(other).is_empty()
-    }
-
-    /// In what it differs from how things should stand.
+    /// In what it differs from how things should stand, but for who holds a Lease: that ends by itself.
     pub(super) fn differences(&self, wanted: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         if self.roles != wanted.roles {

@@ -4,13 +4,12 @@ pub mod look;
 
 use std::collections::BTreeSet;
 
-use super::ceiling::reading;
-use super::grants::{Form, Grant, Grants, Held, Impersonation, Maker, Rights, Scope, ceiling};
-use super::names::{CONSOLE_VIEW_ROLE, SCOPED_VIEW_ROLE};
+use super::grants::{Form, Grant, Grants, Held, Impersonation, Maker, Scope, ceiling};
+use super::grown::{command, grown_of, place};
 use super::observed::IamState;
 use super::principal::Principal;
-use crate::manifest::{DEFAULT_NAMESPACE, ObjectKind};
-use crate::rbac::{Request, Role, RoleRef, Rule, Snapshot};
+use crate::manifest::ObjectKind;
+use crate::rbac::{Rule, Snapshot};
 
 /// Everybody, as found.
 #[derive(Clone, Debug)]
@@ -208,14 +207,13 @@ fn advice(view: &View, grant: &Grant, facts: &Facts<'_>) -> Vec<Advice> {
         ));
     }
     if view.impersonation == ActsAs::ViewOnly {
-        advice.extend(grown(grant, facts).into_iter().map(|(role, more)| Advice {
-            severity: Severity::Note,
-            text: format!(
-                "ClusterRole {role} lets {who} read more than the connector may ask for: {}",
-                more.join("; ")
-            ),
-            command: Some(grant_again.clone()),
-        }));
+        advice.extend(grown_of(grant, facts.rules, &facts.ceiling, facts.namespace).into_iter().map(
+            |grown| Advice {
+                severity: Severity::Note,
+                text: grown.to_string(),
+                command: Some(grown.command),
+            },
+        ));
     }
     advice
 }
@@ -230,86 +228,6 @@ fn lacks_rights(who: &str, grant: &Grant) -> String {
         ),
         None => format!("{who} has no rights in the cluster"),
     }
-}
-
-/// The command that makes a grant whole: in the same place, and of the same role where eksconnect gave one of others.
-fn command(principal: &Principal, grant: &Grant, namespace: &str) -> String {
-    let mut command = format!("eksconnect grant-view --principal {principal}");
-    if let Scope::Namespaces(names) = grant.scope() {
-        for name in names {
-            command.push_str(" --namespace-scope ");
-            command.push_str(&name);
-        }
-    }
-    if let Some(role) = grant.rights.iter().find_map(given_role) {
-        command.push_str(" --cluster-role ");
-        command.push_str(role);
-    }
-    command.push_str(&place(namespace));
-    command
-}
-
-fn place(namespace: &str) -> String {
-    if namespace == DEFAULT_NAMESPACE { String::new() } else { format!(" --namespace {namespace}") }
-}
-
-/// The role of others that a grant of ours gives.
-fn given_role(rights: &Rights) -> Option<&str> {
-    match &rights.role {
-        RoleRef::ClusterRole(name)
-            if rights.maker == Maker::Eksconnect
-                && ![CONSOLE_VIEW_ROLE, SCOPED_VIEW_ROLE].contains(&name.as_str()) =>
-        {
-            Some(name)
-        }
-        RoleRef::ClusterRole(_) | RoleRef::Role(_) => None,
-    }
-}
-
-/// What a role of others lets a principal read by now and the connector may not ask for: it has grown since it was
-/// granted.
-fn grown<'a>(grant: &'a Grant, facts: &Facts<'_>) -> Vec<(&'a str, Vec<String>)> {
-    let mut found = Vec::new();
-    for rights in &grant.rights {
-        let Some(name) = given_role(rights) else { continue };
-        let role = facts.rules.roles.iter().find(|role| is_cluster_role(role, name));
-        let Some(role) = role.filter(|_| found.iter().all(|(known, _)| *known != name)) else { continue };
-        let more: Vec<String> = reading(role)
-            .ceiling
-            .iter()
-            // A RoleBinding gives nothing of paths.
-            .filter(|rule| rights.namespace.is_none() || rule.non_resource_urls.is_empty())
-            .filter_map(|rule| above(rule, rights.namespace.as_deref(), &facts.ceiling))
-            .map(|rule| rule.to_string())
-            .collect();
-        if !more.is_empty() {
-            found.push((name, more));
-        }
-    }
-    found
-}
-
-fn is_cluster_role(role: &Role, name: &str) -> bool {
-    role.meta.namespace.is_none() && role.meta.name == name
-}
-
-/// What of a rule is above the ceiling.
-fn above(rule: &Rule, place: Option<&str>, ceiling: &[(Option<String>, Rule)]) -> Option<Rule> {
-    let covered = |request: &Request| {
-        ceiling
-            .iter()
-            .any(|(at, ceiling)| (at.is_none() || at.as_deref() == place) && ceiling.allows(request))
-    };
-    let mut left = rule.clone();
-    left.non_resource_urls.retain(|path| !rule.verbs.iter().all(|verb| covered(&Request::path(verb, path))));
-    left.resources.retain(|resource| {
-        let name = rule.resource_names.first().map_or("", String::as_str);
-        let asks = rule.verbs.iter().flat_map(|verb| {
-            rule.api_groups.iter().map(move |group| Request::on(verb, group, resource).named(name))
-        });
-        !asks.into_iter().all(|request| covered(&request))
-    });
-    (!left.resources.is_empty() || !left.non_resource_urls.is_empty()).then_some(left)
 }
 
 /// What is wrong with a rule by which the connector may be anybody, and the command that takes it away.

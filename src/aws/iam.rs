@@ -28,10 +28,7 @@ pub struct Iam {
 impl Iam {
     /// Over the given connection.
     pub fn new(connected: &Connected) -> Self {
-        let config = aws_sdk_iam::config::Builder::from(&connected.sdk)
-            .retry_classifier(AskAgain)
-            .interceptor(WholeAnswers);
-        Self { client: Client::from_conf(config.build()) }
+        Self { client: client(connected) }
     }
 
     async fn policy(&self, role: &str) -> Result<Permissions, Failure> {
@@ -66,6 +63,12 @@ impl Iam {
         let role = answer.role.ok_or_else(|| malformed(OPERATION))?;
         Ok(role.arn)
     }
+}
+
+/// A client of IAM that asks again for what it could not read.
+pub(super) fn client(connected: &Connected) -> Client {
+    let config = aws_sdk_iam::config::Builder::from(&connected.sdk);
+    Client::from_conf(config.retry_classifier(AskAgain).interceptor(WholeAnswers).build())
 }
 
 impl Roles for Iam {

@@ -7,8 +7,7 @@ use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 
 use super::config::Connected;
 use super::failure::{asking, failure};
-use super::iam::{absent, decode};
-use super::unreadable::{AskAgain, WholeAnswers};
+use super::iam::{absent, client, decode};
 use crate::access::principal::{Principal, PrincipalKind};
 use crate::manifest::VIEWER_POLICY_NAME;
 use crate::ports::{Decision, Failure, FailureKind, PrincipalFacts, Principals, Reply, Side};
@@ -23,10 +22,7 @@ pub struct IamPrincipals {
 impl IamPrincipals {
     /// Over the given connection.
     pub fn new(connected: &Connected) -> Self {
-        let config = aws_sdk_iam::config::Builder::from(&connected.sdk)
-            .retry_classifier(AskAgain)
-            .interceptor(WholeAnswers);
-        Self { client: Client::from_conf(config.build()) }
+        Self { client: client(connected) }
     }
 
     async fn role(&self, name: &str) -> Result<Option<PrincipalFacts>, Failure> {

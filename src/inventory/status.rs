@@ -8,7 +8,7 @@ use super::agents::AgentsSeen;
 use super::identity::{ClusterIdentity, ConnectorSeen, Link, connector_of, link};
 use super::whoami::{find, no_registration};
 use crate::access::grants::{Grants, grants};
-use crate::access::outgrown::{Outgrown, outgrown};
+use crate::access::grown::{Grown, grown};
 use crate::error::{Code, Error};
 use crate::manifest::{DEFAULT_NAMESPACE, STATE_PREFIX};
 use crate::ports::{Access, Cluster, Failure, Identity, Inventory, Survey};
@@ -98,7 +98,7 @@ pub struct ClusterHalf {
     /// Who may look into the cluster.
     pub grants: Option<Grants>,
     /// Roles that were granted and read more now than can be viewed of them.
-    pub outgrown: Vec<Outgrown>,
+    pub grown: Vec<Grown>,
     /// The first visible cause why the agents are not ready.
     pub cause: Option<String>,
     /// What could not be verified.
@@ -219,8 +219,7 @@ async fn half(
     let states = aid(states, "read the agents' state Secrets", &mut unverified);
     let cause = aid(cause, "find out why the agents are not ready", &mut unverified).flatten();
     let grants = rules.as_ref().map(|rules| grants(rules, namespace));
-    let outgrown =
-        rules.as_ref().zip(grants.as_ref()).map(|(rules, grants)| outgrown(rules, grants, namespace));
+    let grown = rules.as_ref().zip(grants.as_ref()).map(|(rules, grants)| grown(rules, grants, namespace));
     Half::Own(Box::new(ClusterHalf {
         context: ports.context.clone(),
         server: ports.server.clone(),
@@ -233,7 +232,7 @@ async fn half(
         holds_code: secret.map(|secret: ActivationSecretFacts| secret.holds_code),
         held_by: lease.and_then(|lease: LeaseFacts| lease.held_by).map(|holder| holder.who),
         grants,
-        outgrown: outgrown.unwrap_or_default(),
+        grown: grown.unwrap_or_default(),
         cause,
         unverified,
     }))

@@ -192,7 +192,7 @@ mod tests {
             holds_code: None,
             held_by: None,
             grants: None,
-            outgrown: Vec::new(),
+            grown: Vec::new(),
             cause: cause.map(str::to_owned),
             unverified: Vec::new(),
         }))

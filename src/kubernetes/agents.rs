@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 
 use super::api::refusal;
 use super::client::Connected;
-use crate::manifest::{STATEFUL_SET, agent_selector};
+use crate::manifest::{STATEFUL_SET, agent_selector, ready_replicas};
 use crate::ports::{AgentState, Failure, FailureKind, Side, Unseen};
 
 /// What the two watches tell.
@@ -109,16 +109,6 @@ impl Known {
             unseen: self.unseen.values().cloned().collect(),
         }
     }
-}
-
-/// Only replicas of the newest template count, and only once the controller has seen that template.
-fn ready_replicas(set: &StatefulSet) -> u32 {
-    let Some(status) = &set.status else { return 0 };
-    if status.observed_generation < set.metadata.generation {
-        return 0;
-    }
-    let updated = status.updated_replicas.unwrap_or(0);
-    u32::try_from(status.ready_replicas.unwrap_or(0).min(updated)).unwrap_or(0)
 }
 
 pub(super) fn is_ready(pod: &Pod) -> bool {

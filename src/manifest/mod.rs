@@ -39,7 +39,7 @@ pub use policy::{
 pub use proxy::{Proxy, certificates, check_exception, check_proxy};
 pub use pull_secret::PullSecret;
 pub use rendered::{RenderedFile, kustomization, rendered, yaml_stream};
-pub use stateful_set::{standard_tolerations, stateful_set};
+pub use stateful_set::{ready_replicas, standard_tolerations, stateful_set};
 pub use viewer_policy::{
     VIEWER_ACTIONS, VIEWER_LIST_ACTION, VIEWER_POLICY_NAME, Without, viewer_policy, viewer_policy_without,
 };

@@ -38,6 +38,16 @@ pub(super) fn standard_image(container: &str) -> String {
     containers(&mut pod).find(|it| it.name == container).and_then(|it| it.image.take()).unwrap_or_default()
 }
 
+/// How many agents are ready. Only replicas of the newest template count, and only once the controller has seen that template.
+pub fn ready_replicas(set: &StatefulSet) -> u32 {
+    let Some(status) = &set.status else { return 0 };
+    if status.observed_generation < set.metadata.generation {
+        return 0;
+    }
+    let updated = status.updated_replicas.unwrap_or(0);
+    u32::try_from(status.ready_replicas.unwrap_or(0).min(updated)).unwrap_or(0)
+}
+
 fn standard() -> StatefulSet {
     template(include_str!("../../templates/connector/stateful-set.yaml"))
 }
@@ -73,4 +83,26 @@ fn choose_images(pod: &mut PodSpec, settings: &Settings) {
 
 fn containers(pod: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
     pod.init_containers.iter_mut().flatten().chain(&mut pod.containers)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn agents_of_an_older_template_do_not_count_as_ready() {
+        let ready = |observed: i64, ready: i32, updated: i32| {
+            let set = json!({
+                "metadata": { "generation": 3 },
+                "spec": { "selector": {}, "serviceName": "", "template": {} },
+                "status": {
+                    "replicas": 2, "observedGeneration": observed, "readyReplicas": ready, "updatedReplicas": updated,
+                },
+            });
+            ready_replicas(&serde_json::from_value(set).unwrap())
+        };
+        assert_eq!([ready(3, 2, 2), ready(3, 2, 1), ready(3, 0, 2), ready(2, 2, 2)], [2, 1, 0, 0]);
+    }
 }

@@ -10,7 +10,7 @@ use super::inventory::{account, link, registration};
 use super::table::{Cell, Columns, Tone, table};
 use super::times::{at, distance};
 use crate::access::grants::{Grant, Grants, Held};
-use crate::access::outgrown::Outgrown;
+use crate::access::grown::Grown;
 use crate::cli::Format;
 use crate::inventory::agents::AgentsSeen;
 use crate::inventory::identity::ConnectorSeen;
@@ -86,8 +86,8 @@ fn text(seen: &StatusSeen, width: Option<usize>) -> String {
             out.extend(pods(seen, agents, width));
             out.extend(events(seen, agents, width));
         }
-        let notes: Vec<String> =
-            half.unverified.iter().cloned().chain(half.outgrown.iter().map(outgrown)).collect();
+        let grown = half.grown.iter().map(|it| plain(&format!("{it}. To take that in: {}", it.command)));
+        let notes: Vec<String> = half.unverified.iter().cloned().chain(grown).collect();
         if !notes.is_empty() {
             out.push(String::new());
         }
@@ -211,22 +211,6 @@ fn viewers(grants: &Grants) -> String {
     names.join(", ")
 }
 
-fn outgrown(one: &Outgrown) -> String {
-    let Outgrown { principal, role, unseen, .. } = one;
-    plain(&format!(
-        "ClusterRole {role} reads more now than {principal} can view through the connector: {}. To take that in: {}",
-        unseen.join("; "),
-        granting(one)
-    ))
-}
-
-/// The command that grants that role anew.
-fn granting(one: &Outgrown) -> String {
-    let scope: String =
-        one.namespaces.iter().map(|namespace| format!(" --namespace-scope {namespace}")).collect();
-    format!("eksconnect grant-view --principal {} --cluster-role {}{scope}", one.principal, one.role)
-}
-
 fn pods(seen: &StatusSeen, agents: &AgentsSeen, width: Option<usize>) -> Vec<String> {
     if agents.pods.is_empty() {
         return Vec::new();
@@ -309,7 +293,7 @@ fn cluster_document(half: &Half) -> Value {
             "holdsActivationCode": half.holds_code,
             "changedBy": half.held_by,
             "viewers": half.grants.as_ref().map(viewers_document),
-            "outgrown": half.outgrown.iter().map(outgrown_document).collect::<Vec<_>>(),
+            "grown": half.grown.iter().map(grown_document).collect::<Vec<_>>(),
             "cause": half.cause,
             "unverified": half.unverified,
         }),
@@ -363,12 +347,11 @@ fn viewers_document(grants: &Grants) -> Vec<Value> {
     grants.principals.iter().map(|it| json!({ "principal": it.name, "held": held(it) })).collect()
 }
 
-fn outgrown_document(one: &Outgrown) -> Value {
+fn grown_document(grown: &Grown) -> Value {
     json!({
-        "principal": one.principal,
-        "clusterRole": one.role,
-        "namespaces": one.namespaces,
-        "unseen": one.unseen,
-        "mendWith": granting(one),
+        "principal": grown.principal.arn(),
+        "clusterRole": grown.role,
+        "above": grown.above,
+        "mendWith": grown.command,
     })
 }

@@ -9,7 +9,9 @@ mod viewers;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use self::ending::{not_rolled_back, nothing_here, ready_of_the_newest, rolled_back};
+use k8s_openapi::api::apps::v1::StatefulSet;
+
+use self::ending::{not_rolled_back, nothing_here, rolled_back};
 use self::planner::plan;
 use self::request::UpgradeRequest;
 use super::deregister::look::home;
@@ -291,8 +293,8 @@ impl<'a> Upgrade<'a> {
         let (_, namespace, replicas) = self.told.as_ref()?;
         // Agents that are ready do their part; then it is EKS that cannot be heard. What cannot be seen may work.
         let set = ObjectRef::new(ObjectKind::StatefulSet, namespace, STATEFUL_SET);
-        let live = self.ports.cluster.read(&set).await.ok()??;
-        (ready_of_the_newest(&live) < *replicas).then(|| before.clone())
+        let live: StatefulSet = serde_json::from_value(self.ports.cluster.read(&set).await.ok()??).ok()?;
+        (manifest::ready_replicas(&live) < *replicas).then(|| before.clone())
     }
 
     fn list_remains(&self, mut error: Error) -> Error {

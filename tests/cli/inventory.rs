@@ -298,9 +298,9 @@ async fn status_says_what_a_granted_role_reads_since_it_was_granted() {
     let viewer = crate::grants::role(&scene, "Viewer").await;
     let grant = ["grant-view", "--principal", &viewer, "--cluster-role", "view"];
     scene.run(&grant).await.expect(0);
-    let outgrown =
-        async || scene.run(&["status", "-o", "json"]).await.expect(0).json()["cluster"]["outgrown"].clone();
-    assert_eq!(outgrown().await, json!([]));
+    let grown =
+        async || scene.run(&["status", "-o", "json"]).await.expect(0).json()["cluster"]["grown"].clone();
+    assert_eq!(grown().await, json!([]));
 
     let roles: Api<ClusterRole> = Api::all(scene.client().await);
     let widgets = json!({
@@ -316,15 +316,15 @@ async fn status_says_what_a_granted_role_reads_since_it_was_granted() {
         view.contains("widgets")
     })
     .await;
-    let found = outgrown().await;
+    let found = grown().await;
     assert_eq!((&found[0]["clusterRole"], &found[0]["principal"]), (&json!("view"), &json!(viewer)));
-    assert_eq!(found[0]["unseen"], json!(["get, list on widgets (example.com)"]));
+    assert_eq!(found[0]["above"], json!(["get, list on widgets (example.com)"]));
     let run = scene.run(&["status"]).await.expect(0);
     let command = grant.join(" ");
-    for words in ["ClusterRole view reads more now than", "widgets (example.com)", &command] {
+    for words in ["ClusterRole view lets role/Viewer read more than", "widgets (example.com)", &command] {
         assert!(run.stdout.contains(words), "{words}:\n{}", run.stdout);
     }
     // As it says.
     scene.run(&grant).await.expect(0);
-    assert_eq!(outgrown().await, json!([]));
+    assert_eq!(grown().await, json!([]));
 }

@@ -1,6 +1,6 @@
 //! eksconnect as a person or a pipeline uses it: the real binary, real Kubernetes API servers, AWS' wire protocols.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -33,9 +33,9 @@ const ONCE_BAD: [&str; 13] = [
     // Who may not read the agent role waited three minutes for one that nobody had made.
     "register/aws/iam:GetRole/denied/lasting",
     // A watch whose beginning never came was waited for until the end.
-    "register/k8s/list:statefulsets@later/hang/once",
+    "register/k8s/list:statefulsets@namespace/hang/once",
     // Agents that could not be seen were taken for agents that do not work.
-    "upgrade/k8s/list:statefulsets@later/500/lasting",
+    "upgrade/k8s/list:statefulsets@namespace/500/lasting",
     "register/k8s/watch:statefulsets/hang/once",
     // A failed call was not named.
     "register/k8s/watch:pods/hang/lasting",

@@ -98,7 +98,7 @@ impl Standing {
         held.map(|(named, _)| named)
     }
 
-    /// In what it differs from how things should stand, but for who holds a Lease: that ends by itself.
+    /// In what it differs from how things should stand.
     pub(super) fn differences(&self, wanted: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         if self.roles != wanted.roles {

@@ -59,9 +59,11 @@ impl Asked {
         Self { verb, resource, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned) }
     }
 
-    /// What requests of the same kind have in common: `apply:statefulsets`.
+    /// What requests of the same kind have in common: `apply:statefulsets`. A list of one namespace is another kind than that
+    /// of all: RBAC may allow one and deny the other.
     pub(crate) fn kind(&self) -> String {
-        format!("{}:{}", self.verb, self.resource)
+        let within = self.verb == "list" && self.namespace.is_some() && self.resource != ANY_KIND;
+        format!("{}:{}{}", self.verb, self.resource, if within { "@namespace" } else { "" })
     }
 
     /// The verb that RBAC knows it by.

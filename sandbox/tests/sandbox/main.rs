@@ -1,6 +1,6 @@
 //! Tests of the sandbox, in one binary: it is linked once, and its tests share what they start.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::access::grants::grants;
 use crate::ports::Decision;
-use crate::rbac::{Binding, Meta, Subject};
+use crate::rbac::{Binding, Meta, Role, RoleRef, Subject};
 
 const VIEWER: &str = "arn:aws:iam::111122223333:role/Viewer";
 const OPS: &str = "arn:aws:iam::111122223333:role/Ops";
@@ -119,6 +119,27 @@ fn a_role_that_grew_is_shown_and_granting_again_raises_the_ceiling() {
     assert!(note.text.ends_with("may ask for: list on services"), "{}", note.text);
     let again = format!("eksconnect grant-view --principal {VIEWER} --cluster-role theirs");
     assert_eq!(commands(&view), [again]);
+}
+
+#[test]
+fn of_a_role_that_grew_only_what_the_grant_gives_is_missing() {
+    let paths =
+        Rule { verbs: strings(&["get"]), non_resource_urls: strings(&["/metrics"]), ..Rule::default() };
+    let named = rule(&["list"], "", &["services"], &["a", "b"]);
+    let mut be = constrained(VIEWER);
+    be.push(rule(&["impersonate-on:user-info:list"], "", &["services"], &["a"]));
+    let notes = |place: Option<&str>| {
+        let bindings = vec![bound("be", None, true, connector()), bound("theirs", place, true, user(VIEWER))];
+        let roles = vec![role("be", be.clone()), role("theirs", vec![named.clone(), paths.clone()])];
+        only(found(roles, bindings, true, &allowed())).advice
+    };
+    let whole = &notes(None)[0];
+    let of_services = named.to_string();
+    assert!(whole.text.ends_with(&format!("may ask for: {of_services}; {paths}")), "{}", whole.text);
+    // A RoleBinding gives no paths.
+    let scoped = &notes(Some("web"))[0];
+    assert!(scoped.text.ends_with(&format!("may ask for: {of_services}")), "{}", scoped.text);
+    assert!(scoped.command.as_deref().unwrap().contains("--namespace-scope web --cluster-role theirs"));
 }
 
 #[test]

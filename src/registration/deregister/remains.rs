@@ -91,14 +91,12 @@ impl History {
         if left.is_empty() {
             return None;
         }
-        let doubtful = self.doubtful.iter().any(|step| step.object().is_some());
-        let what = match left.as_slice() {
-            // A namespace whose deletion has been asked for: Kubernetes ends it when it can.
-            [one] if doubtful || self.left.iter().all(|step| step.object().is_none()) => {
-                format!("{one} (it may be gone already)")
-            }
-            [one] => one.to_string(),
-            several => {
+        let in_cluster = |step: &Step| step.object().is_some() || matches!(step, Step::AwaitNamespace { .. });
+        let doubtful = self.doubtful.iter().any(in_cluster);
+        let what = match (left.as_slice(), doubtful) {
+            ([one], true) => format!("{one} (it may be gone already)"),
+            ([one], false) => one.to_string(),
+            (several, _) => {
                 let unsure = if doubtful { " (some may be gone already)" } else { "" };
                 format!("{} objects of the connector in the cluster{unsure}", several.len())
             }

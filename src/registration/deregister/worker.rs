@@ -108,6 +108,13 @@ impl RemovalWorker {
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).push(step);
     }
 
+    /// Keeps in mind that nobody could see whether a namespace that is going is gone.
+    fn unseen(&self, object: &ObjectRef) {
+        if object.kind == ObjectKind::Namespace {
+            self.doubt(Step::AwaitNamespace { namespace: object.clone() });
+        }
+    }
+
     /// The steps of which it is not known whether they had their effect.
     pub(super) fn doubtful(&self) -> Vec<Step> {
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -214,9 +221,8 @@ impl RemovalWorker {
         let ports = self.cluster()?;
         let began = Instant::now();
         let deadline = began + self.limit;
-        let mut trouble = None;
         loop {
-            match ports.cluster.read(object).await {
+            let trouble = match ports.cluster.read(object).await {
                 Ok(None) => return Ok(Done::new("gone")),
                 Ok(Some(live)) if uid.is_some_and(|uid| live["metadata"]["uid"] != uid) => {
                     return Ok(Done::new("gone"));
@@ -232,12 +238,21 @@ impl RemovalWorker {
                     if let Some(condition) = super::stuck::first_condition(&live) {
                         progress(condition);
                     }
+                    None
                 }
-                Err(failure) => trouble = Some(tolerate(failure, &format!("look whether {object} is gone"))?),
-            }
+                Err(failure) => {
+                    let looking = tolerate(failure, &format!("look whether {object} is gone"));
+                    Some(looking.inspect_err(|_| self.unseen(object))?)
+                }
+            };
             tokio::select! {
                 _ = self.stop.stopped() => return Err(StepFailure::Stopped),
-                () = sleep_until(deadline) => return Err(self.stuck(object, trouble).await?.into()),
+                () = sleep_until(deadline) => {
+                    if trouble.is_some() {
+                        self.unseen(object);
+                    }
+                    return Err(self.stuck(object, trouble).await?.into());
+                }
                 () = sleep(LOOK_AGAIN) => {}
             }
         }

@@ -1,7 +1,5 @@
 //! How an upgrade ends that does not end well.
 
-use serde_json::Value;
-
 use crate::error::{Code, Error};
 
 /// There are no agents.
@@ -33,31 +31,4 @@ pub(super) fn not_rolled_back(name: &str, error: Error, second: &Error) -> Error
     stuck
         .fact("also", format!("rolling back: {}", second.message))
         .fix("remove the cause, then run the same command again; or eksconnect register sets the agents as its options say")
-}
-
-/// How many agents of a StatefulSet's newest template are ready; none, as long as its controller has not seen that template.
-pub(super) fn ready_of_the_newest(live: &Value) -> u32 {
-    let status = |field: &str| live["status"][field].as_u64().unwrap_or(0);
-    if status("observedGeneration") < live["metadata"]["generation"].as_u64().unwrap_or(0) {
-        return 0;
-    }
-    u32::try_from(status("readyReplicas").min(status("updatedReplicas"))).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn agents_of_an_older_template_do_not_count() {
-        let set = |observed: u64, ready: u64, updated: u64| {
-            ready_of_the_newest(&json!({
-                "metadata": { "generation": 3 },
-                "status": { "observedGeneration": observed, "readyReplicas": ready, "updatedReplicas": updated },
-            }))
-        };
-        assert_eq!([set(3, 2, 2), set(3, 2, 1), set(3, 0, 2), set(2, 2, 2)], [2, 1, 0, 0]);
-    }
 }

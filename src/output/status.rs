@@ -86,7 +86,8 @@ fn text(seen: &StatusSeen, width: Option<usize>) -> String {
             out.extend(pods(seen, agents, width));
             out.extend(events(seen, agents, width));
         }
-        let grown = half.grown.iter().map(|it| plain(&format!("{it}. To take that in: {}", it.command)));
+        let grown =
+            half.grown.iter().map(|it| format!("{}\n  {}", plain(&it.to_string()), plain(&it.command)));
         let notes: Vec<String> = half.unverified.iter().cloned().chain(grown).collect();
         if !notes.is_empty() {
             out.push(String::new());

@@ -1,8 +1,9 @@
 //! Who runs a cluster, told from objects as each platform has them.
 
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
@@ -41,7 +42,24 @@ impl Platform {
         }
         let platform = Self { nodes, definitions };
         platform.serves(client, true).await;
+        platform.lists(client).await;
         platform
+    }
+
+    /// Until the API server can list what each definition defines. One that is deleted while its storage is still being
+    /// set up stays for minutes: its finalizer ends with "could not list instances: storage is (re)initializing".
+    async fn lists(&self, client: &Client) {
+        let listed = self.definitions.iter().map(|definition| async move {
+            let spec = &definition.spec;
+            let kind = GroupVersionKind::gvk(&spec.group, &spec.versions[0].name, &spec.names.kind);
+            let resource = ApiResource::from_gvk_with_plural(&kind, &spec.names.plural);
+            let instances: &Api<DynamicObject> = &Api::all_with(client.clone(), &resource);
+            until("what a definition defines can be listed", || async {
+                instances.list(&ListParams::default()).await.is_ok()
+            })
+            .await;
+        });
+        join_all(listed).await;
     }
 
     /// Until the API server has all of the groups, or none.

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::api::{Content, operation, refusal, transport};
+use super::api::{Content, TEXT, operation, refusal, transport};
 use super::client::Connected;
 use super::port::{KubernetesCluster, MANAGER, malformed};
 use crate::manifest::{ObjectRef, SERVICE_ACCOUNT};
@@ -51,7 +51,8 @@ impl Access for KubernetesCluster {
 
     fn constrains_impersonation(&self) -> Reply<'_, Option<bool>> {
         Box::pin(async {
-            let metrics = self.connected.call("get /metrics", Method::GET, "/metrics", None).await?;
+            let metrics =
+                self.connected.call_for(TEXT, "get /metrics", Method::GET, "/metrics", None).await?;
             Ok(feature_of(&metrics.text()))
         })
     }

@@ -21,6 +21,9 @@ const RETRIES: usize = 3;
 /// The form of an answer, unless another is asked for.
 const JSON: &str = "application/json";
 
+/// Of an answer that is not an object: a log, metrics.
+pub(super) const TEXT: &str = "*/*";
+
 /// Of an answer that cannot be read nothing is said but that: it may be a Secret.
 const NOT_JSON: &str = "the API server's answer is not JSON";
 
@@ -92,7 +95,7 @@ impl Connected {
         self.call_for(JSON, operation, method, path, content).await
     }
 
-    /// As [`Self::call`], for an answer in one of the forms that `accept` lists. Each must be JSON.
+    /// As [`Self::call`], for an answer in one of the forms that `accept` lists. Unless that is [`TEXT`], it must be JSON.
     ///
     /// # Errors
     /// As those of [`Self::call`].
@@ -181,11 +184,10 @@ impl Connected {
         let exchange = async {
             let response = self.client.send(request).await.map_err(|error| transport(&error))?;
             let status = response.status();
-            let media_type = response.headers().get(header::CONTENT_TYPE).cloned();
             let body = response.into_body().collect().await.map_err(|error| transport(&error))?;
-            Ok::<_, (FailureKind, String)>((status, media_type, body.to_bytes().to_vec()))
+            Ok::<_, (FailureKind, String)>((status, body.to_bytes().to_vec()))
         };
-        let (status, media_type, bytes) = match tokio::time::timeout(self.attempt_timeout, exchange).await {
+        let (status, bytes) = match tokio::time::timeout(self.attempt_timeout, exchange).await {
             Ok(Ok(answer)) => answer,
             Ok(Err((FailureKind::Unreachable, message))) => {
                 return Err(failed(FailureKind::Unreachable, format!("{}: {message}", self.server)));
@@ -200,9 +202,8 @@ impl Connected {
             }
         };
         if status.is_success() {
-            // What says that it is JSON and is not lost its end on the way.
-            let is_json = media_type.is_some_and(|value| value.as_bytes().starts_with(JSON.as_bytes()));
-            if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
+            // What is not JSON lost its end on the way, or is from something in between: a proxy's page.
+            if accept != TEXT && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
                 return Err(failed(FailureKind::Malformed, NOT_JSON.to_owned()));
             }
             return Ok(Answer { status, repeated: false, bytes, operation: operation.to_owned() });

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::ResourceExt;
 
 use super::agents::{containers, unscheduled};
+use super::api::TEXT;
 use super::client::Connected;
 use crate::manifest::{AGENT_CONTAINER, STATEFUL_SET, agent_selector};
 use crate::ports::{Failure, FailureKind, Side};
@@ -117,7 +118,7 @@ impl Connected {
         which: &str,
     ) -> Result<Option<String>, Failure> {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&{which}");
-        match self.call("get pods/log", http::Method::GET, &path, None).await {
+        match self.call_for(TEXT, "get pods/log", http::Method::GET, &path, None).await {
             Ok(answer) => Ok(Some(answer.text())),
             // No such run of the container, its log is gone, or it is not for us to read: what else is known counts.
             Err(failure)

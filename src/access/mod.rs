@@ -4,6 +4,7 @@ mod asking;
 pub mod ceiling;
 pub mod check;
 pub mod connector;
+mod constraining;
 pub mod desired;
 pub mod grants;
 pub mod grown;

@@ -5,20 +5,18 @@ use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
 
+use super::constraining::{CAN_CONSTRAIN, NOBODY, constrains, metrics};
 use super::desired::{Desired, desired, refuse_no_connector};
-use super::grants::{Form, grants};
 use super::objects::GrantScope;
-use super::observed::{Constrains, IamState, Looked, Observed, PrincipalSeen};
+use super::observed::{IamState, Looked, Observed, PrincipalSeen};
 use super::planner::{AccessPlan, plan_grants, plan_revoking, wanted_objects};
 use super::principal::{Principal, Resolved, check_account};
 use super::request::{GrantRequest, ImpersonationChoice, RevokeRequest};
 use crate::error::{Code, Error};
 use crate::manifest::{self, Object, ObjectKind, ObjectRef, VIEWER_ACTIONS, VIEWER_LIST_ACTION};
 use crate::ports::{
-    Access, Acting, Asked, Cluster, Decision, Failure, FailureKind, Identity, LiveObject, Principals,
-    ServerVersion,
+    Access, Acting, Cluster, Decision, Failure, FailureKind, Identity, LiveObject, Principals,
 };
-use crate::rbac::Snapshot;
 use crate::registration::desired::cluster_arn;
 use crate::registration::observe::{Standing, aid, failing, mark_of, object_state, refuse_old};
 use crate::registration::observed::ObjectState;
@@ -58,15 +56,6 @@ impl std::fmt::Debug for AccessPreview {
         shown.finish_non_exhaustive()
     }
 }
-
-/// The first minor version (1.x) whose API server can constrain impersonation, where its feature gate is switched on (KEP-5284).
-const CAN_CONSTRAIN: u32 = 35;
-
-/// The first that does so by default.
-const CONSTRAINS: u32 = 36;
-
-/// A principal that does not exist and that no rule names. What the API server says of it tells whether it constrains impersonation.
-const NOBODY: &str = "arn:aws:iam::000000000000:user/eksconnect-probe";
 
 /// Observes and plans grants. Whether the connector has yet to be installed is `awaited`; whether an earlier try has shown that the API
 /// server does not constrain impersonation is `refuted`.
@@ -262,17 +251,6 @@ fn another_account(principal: &Principal) -> PrincipalSeen {
     ))
 }
 
-/// What the metrics say. They only help: whatever goes wrong, the probe and the grant itself tell it too.
-async fn metrics(access: &dyn Access) -> Option<bool> {
-    match access.constrains_impersonation().await {
-        Ok(known) => known,
-        Err(failure) => {
-            tracing::debug!("{}: {failure}", failure.operation);
-            None
-        }
-    }
-}
-
 /// The connector, if we may act as it. Without it nothing is proven, which is said.
 fn acting_or_none(
     acting: Result<Arc<dyn Acting>, Failure>,
@@ -282,33 +260,6 @@ fn acting_or_none(
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
         answer => aid(answer, "act as the connector, so nothing is proven", unverified),
     }
-}
-
-/// Whether the API server constrains impersonation, from what tells most to what tells least.
-fn constrains(
-    version: &ServerVersion,
-    known: Option<bool>,
-    probe: Option<&Asked>,
-    rules: &Snapshot,
-    namespace: &str,
-) -> Constrains {
-    match known {
-        Some(true) => return Constrains::Yes,
-        Some(false) => return Constrains::No,
-        None => {}
-    }
-    if let Some(probe) = probe.filter(|probe| probe.is_refused_impersonation()) {
-        if probe.message.contains(":user-info") {
-            return Constrains::Yes;
-        }
-        // A server that constrains names the form that worked last, which may have been the documented one.
-        let found = grants(rules, namespace);
-        let mut all = found.principals.iter().flat_map(|grant| &grant.impersonation);
-        if all.all(|one| one.form == Form::Constrained) {
-            return Constrains::No;
-        }
-    }
-    if version.minor >= CONSTRAINS { Constrains::Perhaps } else { Constrains::No }
 }
 
 async fn elsewhere(cluster: &dyn Cluster) -> Vec<String> {
@@ -416,30 +367,4 @@ pub(super) async fn iam_state(
     let lacks: Vec<(String, Decision)> =
         decided.into_iter().filter(|(_, decision)| *decision != Decision::Allowed).collect();
     Ok(if lacks.is_empty() { IamState::Allowed } else { IamState::Lacks(lacks) })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    fn refusal(message: &str) -> Asked {
-        Asked { status: 403, message: message.to_owned(), body: Value::Null }
-    }
-
-    #[test]
-    fn what_tells_whether_impersonation_is_constrained() {
-        let version = |minor| ServerVersion { text: format!("v1.{minor}.0"), minor };
-        let told = |minor, known, probe: Option<&Asked>| {
-            constrains(&version(minor), known, probe, &Snapshot::default(), "eks-connector")
-        };
-        let narrow = refusal(r#"... cannot impersonate-on:user-info:list resource "namespaces" ..."#);
-        let wide = refusal(r#"users "x" is forbidden: User "y" cannot impersonate resource "users""#);
-        assert_eq!(told(36, Some(false), Some(&narrow)), Constrains::No);
-        assert_eq!(told(35, Some(true), None), Constrains::Yes);
-        assert_eq!(told(36, None, Some(&narrow)), Constrains::Yes);
-        assert_eq!(told(36, None, Some(&wide)), Constrains::No);
-        assert_eq!((told(36, None, None), told(35, None, None)), (Constrains::Perhaps, Constrains::No));
-    }
 }

@@ -1,21 +1,16 @@
 //! Who may view: granted and taken away, and decided by the API server through the connector's own path.
 
-use std::collections::BTreeSet;
-
 use eksconnect_sandbox::aws::control::CallerSpec;
 use eksconnect_sandbox::pool::LeaseOptions;
 use eksconnect_sandbox::world::SiteSpec;
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
+use crate::grants_of_others::{apply, template};
 use crate::support::{NAMESPACE, Scene, until};
-
-const OFFICIAL: &str = include_str!("fixtures/official.yaml");
-const EKSCTL_GRANTS: &str = include_str!("fixtures/eksctl-grants.yaml");
-const HELM: &str = include_str!("fixtures/helm.yaml");
 
 /// What the console asks for, and what it must not get.
 const VIEWED: [(&str, &str); 12] = [
@@ -55,7 +50,7 @@ pub(crate) async fn role(scene: &Scene, name: &str) -> String {
 }
 
 /// Lets the principal do everything, as an administrator may have for other reasons.
-async fn make_admin(scene: &Scene, arn: &str, name: &str) {
+pub(crate) async fn make_admin(scene: &Scene, arn: &str, name: &str) {
     let bindings: Api<ClusterRoleBinding> = Api::all(scene.client().await);
     let binding = json!({
         "metadata": { "name": name },
@@ -65,14 +60,14 @@ async fn make_admin(scene: &Scene, arn: &str, name: &str) {
     bindings.create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
 }
 
-async fn namespace(scene: &Scene, name: &str) {
+pub(crate) async fn namespace(scene: &Scene, name: &str) {
     let namespaces: Api<Namespace> = Api::all(scene.client().await);
     let namespace = json!({ "metadata": { "name": name } });
     namespaces.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await.unwrap();
 }
 
 /// Asks as the console does: down the agent's control channel, through the connector's proxy.
-async fn ask(scene: &Scene, place: &str, arn: &str, method: &str, path: &str) -> (u16, String) {
+pub(crate) async fn ask(scene: &Scene, place: &str, arn: &str, method: &str, path: &str) -> (u16, String) {
     let pod = format!("{place}/eks-connector-0");
     for node in scene.lease.nodes() {
         if let Ok(answer) = node.ask_connector(&pod, Some(arn), method, path).await {
@@ -83,7 +78,13 @@ async fn ask(scene: &Scene, place: &str, arn: &str, method: &str, path: &str) ->
 }
 
 /// Asks until the answer is as expected, since the API server remembers who may be impersonated for ten seconds.
-async fn until_asked(scene: &Scene, arn: &str, method: &str, path: &str, expected: fn(u16, &str) -> bool) {
+pub(crate) async fn until_asked(
+    scene: &Scene,
+    arn: &str,
+    method: &str,
+    path: &str,
+    expected: fn(u16, &str) -> bool,
+) {
     until(&format!("{method} {path}"), || async {
         let (status, body) = ask(scene, NAMESPACE, arn, method, path).await;
         expected(status, &body)
@@ -91,7 +92,7 @@ async fn until_asked(scene: &Scene, arn: &str, method: &str, path: &str, expecte
     .await;
 }
 
-fn refused(status: u16, body: &str) -> bool {
+pub(crate) fn refused(status: u16, body: &str) -> bool {
     status == 403 && body.contains(NOT_IMPERSONATED)
 }
 
@@ -256,138 +257,6 @@ async fn a_documented_grant_is_tightened_and_what_others_gave_to_others_is_kept(
     assert_eq!(status, 200, "the template's other principals are kept");
 }
 
-/// The official template's grants, edited for these principals.
-fn template(arns: &[&str]) -> String {
-    let names = serde_json::to_string(arns).unwrap();
-    let mut manifest = EKSCTL_GRANTS.replace(r#"["arn:aws:iam::111122223333:user/ana"]"#, &names);
-    let subject = |arn: &&str| {
-        format!("  - kind: User\n    name: \"{arn}\"\n    apiGroup: rbac.authorization.k8s.io\n")
-    };
-    let ana = "  - kind: User\n    name: \"arn:aws:iam::111122223333:user/ana\"\n    apiGroup: rbac.authorization.k8s.io\n";
-    assert!(manifest.contains(ana), "the fixture has changed");
-    manifest = manifest.replace(ana, &arns.iter().map(subject).collect::<String>());
-    manifest
-}
-
-async fn apply(scene: &Scene, manifest: &str) {
-    let file = scene.lease.home().join("grants.yaml");
-    std::fs::write(&file, manifest).unwrap();
-    let mut kubectl = tokio::process::Command::new("kubectl");
-    kubectl.args(["apply", "-f"]).arg(&file).env_clear().envs(scene.environment());
-    let output = kubectl.output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-async fn cluster_role(scene: &Scene, name: &str) -> Value {
-    let roles: Api<ClusterRole> = Api::all(scene.client().await);
-    serde_json::to_value(roles.get(name).await.unwrap()).unwrap()
-}
-
-#[tokio::test]
-async fn revoking_takes_one_principal_out_of_what_the_template_gave_to_several() {
-    let scene = Scene::new().await;
-    let activation = scene.register_by_hand("Theirs").await;
-    let official = OFFICIAL
-        .replace("%CODE_BASE64%", &base64(&activation.code))
-        .replace("%CODE%", &activation.code)
-        .replace("%ID%", &activation.id)
-        .replace("%REGION%", scene.lease.region());
-    let (ana, ops) = (role(&scene, "Ana").await, role(&scene, "Ops").await);
-    apply(&scene, &official).await;
-    apply(&scene, &template(&[&ana, &ops])).await;
-    until_asked_of(&scene, NAMESPACE, &ana).await;
-    until_asked(&scene, &ana, "GET", "/api/v1/pods", |status, _| status == 200).await;
-
-    let planned = scene.run(&["revoke-view", "--principal", &ana, "--dry-run"]).await.expect(0);
-    assert!(
-        planned.stdout.contains("~ ClusterRole eks-connector-service: role/Ana leaves its rules"),
-        "{}",
-        planned.stdout
-    );
-    scene.run(&["revoke-view", "--principal", &ana]).await.expect(0);
-    let (status, body) = ask(&scene, NAMESPACE, &ana, "GET", "/api/v1/pods").await;
-    assert!(refused(status, &body), "{status} {body}");
-    let (status, _) = ask(&scene, NAMESPACE, &ops, "GET", "/api/v1/pods").await;
-    assert_eq!(status, 200, "the other one stays");
-    let rules = cluster_role(&scene, "eks-connector-service").await["rules"].clone();
-    assert_eq!(rules[0]["resourceNames"], json!([ops]));
-    let bindings: Api<ClusterRoleBinding> = Api::all(scene.client().await);
-    let dashboard = "eks-connector-console-dashboard-full-access-clusterrole-binding";
-    let subjects = bindings.get(dashboard).await.unwrap().subjects.unwrap();
-    assert_eq!(subjects.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), [ops.as_str()]);
-
-    // With the last one go the rule and the binding: an empty list of names would be everybody.
-    scene.run(&["revoke-view", "--principal", &ops]).await.expect(0);
-    let rules = cluster_role(&scene, "eks-connector-service").await["rules"].clone();
-    assert!(rules.is_null() || rules == json!([]), "{rules}");
-    assert!(bindings.get_opt(dashboard).await.unwrap().is_none());
-    let (status, body) = ask(&scene, NAMESPACE, &ops, "GET", "/api/v1/pods").await;
-    assert!(refused(status, &body), "{status} {body}");
-    scene.run(&["revoke-view", "--principal", &ops]).await.expect(0);
-}
-
-fn base64(text: &str) -> String {
-    use ::base64::Engine;
-    ::base64::engine::general_purpose::STANDARD.encode(text)
-}
-
-/// Until the agents of an installation can be asked through.
-async fn until_asked_of(scene: &Scene, place: &str, arn: &str) {
-    let pod = format!("{place}/eks-connector-0");
-    until("an agent with a control channel", || async {
-        for node in scene.lease.nodes() {
-            if node.ask_connector(&pod, Some(arn), "GET", "/version").await.is_ok() {
-                return true;
-            }
-        }
-        false
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_chart_that_let_the_connector_be_anyone_is_narrowed_after_a_question() {
-    let scene = Scene::new().await;
-    let activation = scene.register_by_hand("Theirs").await;
-    namespace(&scene, "tools").await;
-    let (ana, ops) = (role(&scene, "Ana").await, role(&scene, "Ops").await);
-    let chart = HELM
-        .replace("%CODE_BASE64%", &base64(&activation.code))
-        .replace("%CODE%", &activation.code)
-        .replace("%ID%", &activation.id)
-        .replace("%REGION%", scene.lease.region())
-        .replace(r#"["arn:aws:iam::111122223333:user/ana"]"#, "null");
-    apply(&scene, &chart).await;
-    let client = scene.client().await;
-    let binding: ClusterRoleBinding = serde_json::from_value(json!({
-        "metadata": { "name": "eks-connector-service" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "eks-connector-service" },
-        "subjects": [{ "kind": "ServiceAccount", "name": "eks-connector", "namespace": "tools" }],
-    }))
-    .unwrap();
-    let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
-    let found = bindings.get_opt("eks-connector-service").await.unwrap();
-    if found.is_none() {
-        bindings.create(&PostParams::default(), &binding).await.unwrap();
-    }
-    let roles: Api<ClusterRole> = Api::all(client.clone());
-    let mark = json!({ "metadata": { "annotations": { "meta.helm.sh/release-name": "connect" } } });
-    roles.patch("eks-connector-service", &PatchParams::default(), &Patch::Merge(&mark)).await.unwrap();
-    make_admin(&scene, &ana, "ana-is-admin").await;
-    make_admin(&scene, &ops, "ops-is-admin").await;
-    until_asked_of(&scene, "tools", &ana).await;
-
-    let revoke = ["revoke-view", "--namespace", "tools", "--principal", &ana];
-    scene.run(&revoke).await.expect_error("EKSC0112", 3).says(&["lets the connector be anyone", &ops]);
-    let revoked = scene.run(&[&revoke[..], &["--yes"]].concat()).await.expect(0);
-    let revoked = revoked.says(&["Helm release connect", "ana-is-admin"]);
-    assert!(revoked.stdout.contains("no view any more"), "{}", revoked.stdout);
-    for arn in [&ana, &ops] {
-        let (status, body) = ask(&scene, "tools", arn, "GET", "/api/v1/pods").await;
-        assert!(refused(status, &body), "{status} {body}");
-    }
-}
-
 #[tokio::test]
 async fn what_iam_asks_for_is_checked_attached_and_detached() {
     let scene = Scene::new().await;
@@ -524,80 +393,4 @@ async fn a_server_that_turns_out_not_to_constrain_gets_the_documented_form() {
     assert_eq!(granted["principals"][0]["proof"]["held"], "anything", "{granted:#}");
     let (status, _) = ask(&scene, NAMESPACE, &viewer, "GET", "/api/v1/pods").await;
     assert_eq!(status, 200);
-}
-
-#[tokio::test]
-async fn grants_at_once_do_not_overwrite_each_other() {
-    let scene = Scene::new().await;
-    scene.register(&[]).await.expect(0);
-    let mut arns = Vec::new();
-    for name in ["One", "Two", "Three"] {
-        arns.push(role(&scene, name).await);
-    }
-    let runs = arns.iter().map(|arn| async { scene.run(&["grant-view", "--principal", arn]).await });
-    for run in futures::future::join_all(runs).await {
-        run.expect(0);
-    }
-    for arn in &arns {
-        let (status, _) = ask(&scene, NAMESPACE, arn, "GET", "/api/v1/pods").await;
-        assert_eq!(status, 200, "{arn}");
-    }
-    let several = ["revoke-view", "--principal", &arns[0], "--principal", &arns[1]];
-    scene.run(&several).await.expect(0);
-    let (status, _) = ask(&scene, NAMESPACE, &arns[2], "GET", "/api/v1/pods").await;
-    assert_eq!(status, 200);
-    let left: Api<RoleBinding> = Api::all(scene.client().await);
-    let ours = left.list(&Default::default()).await.unwrap();
-    assert!(ours.iter().all(|one| !one.name_any().starts_with("eksconnect:view")));
-}
-
-/// How many grants are made, and taken away, at once.
-const AT_ONCE: usize = 50;
-
-#[tokio::test]
-async fn fifty_processes_at_once_lose_no_grant_and_leave_none() {
-    let scene = Scene::new().await;
-    scene.register(&[]).await.expect(0);
-    let mut arns = Vec::new();
-    for number in 0..AT_ONCE {
-        arns.push(role(&scene, &format!("Viewer{number}")).await);
-    }
-    let at_once = |command: &'static str| {
-        let scene = &scene;
-        let runs = arns.iter().map(|arn| async move { scene.run(&[command, "--principal", arn]).await });
-        futures::future::join_all(runs)
-    };
-    for run in at_once("grant-view").await {
-        run.expect(0);
-    }
-    assert_eq!(granted(&scene).await, arns.iter().cloned().collect());
-    for arn in [&arns[0], &arns[AT_ONCE / 2], &arns[AT_ONCE - 1]] {
-        let (status, _) = ask(&scene, NAMESPACE, arn, "GET", "/api/v1/pods").await;
-        assert_eq!(status, 200, "{arn}");
-    }
-    for run in at_once("revoke-view").await {
-        run.expect(0);
-    }
-    assert_eq!(granted(&scene).await, BTreeSet::new());
-}
-
-/// Whom both a rule of ours lets the connector be, and a binding of ours lets view.
-async fn granted(scene: &Scene) -> BTreeSet<String> {
-    let client = scene.client().await;
-    let (roles, bindings) = (Api::<ClusterRole>::all(client.clone()), Api::<ClusterRoleBinding>::all(client));
-    let roles = roles.list(&Default::default()).await.unwrap();
-    let bindings = bindings.list(&Default::default()).await.unwrap();
-    let rules = roles
-        .iter()
-        .filter(|role| role.name_any().starts_with("eksconnect:impersonate:"))
-        .flat_map(|role| role.rules.iter().flatten());
-    let names = rules.flat_map(|rule| rule.resource_names.iter().flatten().cloned());
-    let impersonated: BTreeSet<String> = names.collect();
-    let viewing: BTreeSet<String> = bindings
-        .iter()
-        .filter(|binding| binding.name_any().starts_with("eksconnect:view:"))
-        .flat_map(|binding| binding.subjects.iter().flatten().map(|subject| subject.name.clone()))
-        .collect();
-    assert_eq!(impersonated, viewing);
-    impersonated
 }

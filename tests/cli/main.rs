@@ -23,6 +23,8 @@ mod failures;
 mod gc;
 mod generated;
 mod grants;
+mod grants_at_once;
+mod grants_of_others;
 mod habits;
 mod halves;
 mod hardening;

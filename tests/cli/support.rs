@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 /// Longer than anything takes on a machine that others use too.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The default namespace of the connector.
 pub(crate) const NAMESPACE: &str = "eks-connector";

@@ -368,7 +368,9 @@ impl Operation for Upgrade<'_> {
 
     async fn ended(&mut self, worker: &RegisterWorker, execution: &Execution<Step>) {
         self.done.extend(execution.done.iter().cloned());
-        let wrote = execution.not_done.iter().any(|step| step.is_write() && step.object().is_some());
+        // Nothing is applied before the Lease is held.
+        let held = !execution.not_done.iter().any(|step| matches!(step, Step::HoldLease { .. }));
+        let wrote = held && execution.not_done.iter().any(|step| step.is_write() && step.object().is_some());
         // A write whose answer was lost may have had its effect.
         let in_doubt = |error: &Error| {
             [Code::CLUSTER_UNREACHABLE, Code::CLUSTER_UNAVAILABLE, Code::CLUSTER_UNEXPECTED]

@@ -364,5 +364,8 @@ pub(super) fn left_bindings(principals: &[Principal], looked: &Looked) -> BTreeS
 }
 
 #[cfg(test)]
+#[path = "planner_testing.rs"]
+mod testing;
+#[cfg(test)]
 #[path = "planner_tests.rs"]
 mod tests;

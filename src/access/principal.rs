@@ -5,6 +5,7 @@ mod message;
 mod read;
 mod resolve;
 mod unusable;
+mod written;
 
 use std::fmt;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::access::form_word;
-use super::document::{API_VERSION, Place, field_changes};
+use super::document::{API_VERSION, Place, field_changes, reference};
 use crate::access::check::{Proof, ProvenHeld};
 use crate::access::objects::{GrantRole, GrantScope};
 use crate::access::observe::AccessPreview;
@@ -32,12 +32,7 @@ pub(super) fn plan(
         .map(|(_, planned)| {
             let mut step = json!({ "action": planned.step.describe(), "changes": planned.step.is_write() });
             if let Some(object) = planned.step.object() {
-                step["object"] = json!({
-                    "kind": object.kind.name(),
-                    "apiVersion": object.kind.api_version(),
-                    "namespace": object.namespace,
-                    "name": object.name,
-                });
+                step["object"] = reference(object);
                 if let Some(changes) = preview.observed.changes.get(object).filter(|_| diff) {
                     step["diff"] = field_changes(changes);
                 }

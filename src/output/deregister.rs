@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::console::{BOLD, Console, DIM, NOTE};
-use super::document::API_VERSION;
+use super::deregister_document as document;
 use super::lines::{Lines, seconds};
 use super::register::Interruptible;
 use crate::cli::Format;
 use crate::error::Error;
 use crate::plan::{Conversation, Event, Reporter, StepId};
-use crate::registration::deregister::seen::{AccountSeen, ClusterSeen};
+use crate::registration::deregister::seen::ClusterSeen;
 use crate::registration::deregister::step::{Step, Topic};
 use crate::registration::deregister::{DeregisterPreview, Deregistered};
 use crate::registration::observed::Registration;
@@ -73,7 +73,7 @@ impl DeregisterView {
     /// A plan that is not executed.
     pub fn preview(&self, preview: &DeregisterPreview) {
         if self.console.format() != Format::Text {
-            return self.console.document(&self.plan_document(preview));
+            return self.console.document(&document::plan(preview, self.removal, self.place.as_ref()));
         }
         self.header(preview);
         let mut text = self.plan_text(preview);
@@ -92,7 +92,7 @@ impl DeregisterView {
     /// The run ended well.
     pub fn deregistered(&self, ended: &Deregistered) {
         if self.console.format() != Format::Text {
-            return self.console.document(&self.result_document(ended));
+            return self.console.document(&document::result(ended, self.removal, self.place.as_ref()));
         }
         let name = name_of(&ended.preview);
         let places: Vec<String> = [
@@ -215,90 +215,6 @@ impl DeregisterView {
                 self.lines.expect(topic, subject, steps.len());
             }
         }
-    }
-
-    fn account_document(account: &AccountSeen) -> Value {
-        json!({ "account": account.caller.account, "region": account.region })
-    }
-
-    fn cluster_document(&self, cluster: &ClusterSeen) -> Value {
-        let place = self.place.as_ref();
-        json!({
-            "context": place.map(|place| &place.context),
-            "server": place.map(|place| &place.server),
-            "uid": cluster.uid,
-            "namespace": cluster.namespace,
-        })
-    }
-
-    fn base_document(&self, kind: &str, preview: &DeregisterPreview) -> Value {
-        let target = preview.plan.target.as_ref();
-        let mut document = json!({
-            "apiVersion": API_VERSION,
-            "kind": kind,
-            "registration": {
-                "name": target.and_then(|target| target.name.as_ref()),
-                "arn": target.and_then(|target| target.arn.as_ref()),
-            },
-            "notes": preview.plan.notes,
-        });
-        if let Some(roles) = preview.seen.account.as_ref().and_then(|account| account.roles.as_ref())
-            && self.removal == Removal::Roles
-            && let Some(members) = document.as_object_mut()
-        {
-            members.remove("registration");
-            members.insert("role".to_owned(), json!(roles.name));
-        }
-        if let Some(account) = &preview.seen.account {
-            document["account"] = Self::account_document(account);
-        }
-        if let Some(cluster) = &preview.seen.cluster {
-            document["cluster"] = self.cluster_document(cluster);
-        }
-        document
-    }
-
-    fn plan_document(&self, preview: &DeregisterPreview) -> Value {
-        let steps: Vec<Value> = preview
-            .plan
-            .plan
-            .iter()
-            .map(|(_, planned)| {
-                let step = &planned.step;
-                let mut shown = json!({ "action": step.describe(), "changes": step.is_change() });
-                if let Some(object) = step.object() {
-                    shown["object"] = json!({
-                        "kind": object.kind.name(),
-                        "apiVersion": object.kind.api_version(),
-                        "namespace": object.namespace,
-                        "name": object.name,
-                    });
-                }
-                shown
-            })
-            .collect();
-        let kind = match self.removal {
-            Removal::Deregister => "DeregisterPlan",
-            Removal::Collect => "GcPlan",
-            Removal::Roles => "RolesRemovalPlan",
-        };
-        let mut document = self.base_document(kind, preview);
-        document["changes"] = json!(preview.changes_something());
-        document["steps"] = Value::from(steps);
-        document
-    }
-
-    fn result_document(&self, ended: &Deregistered) -> Value {
-        let kind = match self.removal {
-            Removal::Deregister => "DeregisterResult",
-            Removal::Collect => "GcResult",
-            Removal::Roles => "RolesRemovalResult",
-        };
-        let mut document = self.base_document(kind, &ended.preview);
-        document["changed"] = json!(ended.changed);
-        document["tookSeconds"] = json!(ended.took.as_secs_f64());
-        document["done"] = json!(ended.done);
-        document
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::access_document::views;
 use super::account::{role_fields, role_left_as_it_is};
 use crate::error::{Code, Error};
-use crate::manifest::FieldChange;
+use crate::manifest::{FieldChange, ObjectRef};
 use crate::registration::desired::Desired;
 use crate::registration::halves::cluster::ClusterDone;
 use crate::registration::observed::Observed;
@@ -40,6 +40,16 @@ pub(super) fn error(error: &Error) -> Value {
 /// The page of an error code.
 pub(super) fn page(code: Code) -> Value {
     json!({ "apiVersion": API_VERSION, "kind": "ErrorPage", "code": code.to_string(), "markdown": code.page() })
+}
+
+/// Which object of Kubernetes is meant.
+pub(super) fn reference(object: &ObjectRef) -> Value {
+    json!({
+        "kind": object.kind.name(),
+        "apiVersion": object.kind.api_version(),
+        "namespace": object.namespace,
+        "name": object.name,
+    })
 }
 
 /// Where a command works.
@@ -128,12 +138,7 @@ pub(super) fn plan(preview: &Preview, place: &Place<'_>, diff: bool) -> Value {
                 step["diff"] = field_changes(&fields);
             }
             if let Some(object) = planned.step.object() {
-                step["object"] = json!({
-                    "kind": object.kind.name(),
-                    "apiVersion": object.kind.api_version(),
-                    "namespace": object.namespace,
-                    "name": object.name,
-                });
+                step["object"] = reference(object);
                 if let Some(changes) = observed.changes.get(object).filter(|_| diff) {
                     step["diff"] = field_changes(changes);
                 }

@@ -2,9 +2,11 @@
 
 mod access;
 mod access_document;
+mod access_plan;
 mod account;
 mod console;
 mod deregister;
+mod deregister_document;
 mod document;
 mod error;
 mod generated;

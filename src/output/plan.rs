@@ -1,6 +1,6 @@
 //! A plan in words.
 
-use super::access::step_lines;
+use super::access_plan::step_lines;
 use super::account::{account_lines, added, changed, field_change, left_lines};
 use super::console::{BOLD, DIM, NOTE};
 use crate::access::step::Topic;

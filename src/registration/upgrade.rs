@@ -2,6 +2,7 @@
 //! work. As an operation of the engine.
 
 mod ending;
+mod look;
 mod planner;
 pub mod request;
 mod viewers;
@@ -11,25 +12,19 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 
-use self::ending::{not_rolled_back, nothing_here, rolled_back};
-use self::planner::plan;
+use self::ending::{not_rolled_back, rolled_back};
+use self::look::{Alone, look};
 use self::request::UpgradeRequest;
 use super::deregister::look::home;
-use super::desired::cluster_arn;
-use super::installed::Connector;
-use super::name::ClusterName;
-use super::observe::{Ports, check_identity, failing, is_ours, mark_of, observe};
+use super::observe::{Ports, check_identity};
 use super::observed::Status;
-use super::refusal::refuse_held_lease;
 use super::register::Preview;
-use super::request::{DEFAULT_ROLE_NAME, RegisterRequest, RoleChoice, RoleDesign};
 use super::step::Step;
-use super::takeover::Takeover;
 use super::undo::Made;
 use super::worker::RegisterWorker;
 use crate::error::{Code, Error, Kind, Remains};
 use crate::manifest::workload::Workload;
-use crate::manifest::{self, ObjectKind, ObjectRef, STATEFUL_SET, workload_of};
+use crate::manifest::{self, ObjectKind, ObjectRef, STATEFUL_SET};
 use crate::plan::{Conversation, Done, Execution, LeaseSeen, Operation, Plan, Stop, run};
 use crate::ports::Access;
 
@@ -96,108 +91,6 @@ where
         Ok(_) => Err(rolled_back(&operation.name(), error)),
         Err(second) => Err(operation.list_remains(not_rolled_back(&operation.name(), error, &second))),
     }
-}
-
-/// Whether a Lease that another run holds is in the way, and which one is not: its holder is dead.
-struct Alone<'a>(Option<&'a String>);
-
-/// Looks. `fixed` is the workload that is wanted whatever the request changes. Beside what was seen, returns the workload
-/// that is there.
-async fn look(
-    ports: &Ports,
-    request: &UpgradeRequest,
-    fixed: Option<&Workload>,
-    alone: Option<Alone<'_>>,
-) -> Result<(Preview, Workload), Error> {
-    let cluster = ports.cluster.as_ref();
-    let namespace = match &request.namespace {
-        Some(namespace) => namespace.clone(),
-        None => {
-            let connectors: Vec<Connector> = failing("find the connector", cluster.connectors()).await?;
-            home(&connectors, Vec::new())?
-        }
-    };
-    let of = |kind, name: &str| ObjectRef::new(kind, &namespace, name);
-    let namespace_ref = of(ObjectKind::Namespace, &namespace);
-    let (set_ref, policy_ref, authorities_ref) = (
-        of(ObjectKind::StatefulSet, STATEFUL_SET),
-        of(ObjectKind::NetworkPolicy, STATEFUL_SET),
-        of(ObjectKind::ConfigMap, manifest::PROXY_CA),
-    );
-    let (caller, live, set, policy, authorities, api_server) = tokio::try_join!(
-        failing("find out who is calling AWS", ports.identity.caller()),
-        failing(format!("read the namespace {namespace}"), cluster.read(&namespace_ref)),
-        failing(format!("read {set_ref}"), cluster.read(&set_ref)),
-        failing(format!("read {policy_ref}"), cluster.read(&policy_ref)),
-        failing(format!("read {authorities_ref}"), cluster.read(&authorities_ref)),
-        failing("read the API server's service address", cluster.api_server()),
-    )?;
-    let Some(set) = set else { return Err(nothing_here(&namespace)) };
-    if !is_ours(&set) {
-        return Err(Error::refused(
-            Code::FOREIGN_OBJECT,
-            format!("StatefulSet {namespace}/{STATEFUL_SET} was not made by eksconnect"),
-        )
-        .cause("the official manifest, eksctl or Helm has installed the connector here")
-        .fix("take it over first: eksconnect register --name NAME --adopt"));
-    }
-    let told = live.as_ref().and_then(|live| mark_of(&live["metadata"])).map(|mark| mark.cluster_arn);
-    let name = match (&request.name, &told) {
-        (Some(name), _) => name.clone(),
-        (None, Some(arn)) => {
-            let name = arn.rsplit('/').next().unwrap_or_default();
-            if *arn != cluster_arn(&ports.region, &caller.account, name) {
-                return Err(Error::refused(
-                    Code::CONNECTOR_UNKNOWN,
-                    "the registration of this cluster is in another account or Region",
-                )
-                .cause(format!(
-                    "namespace {namespace} says that it belongs to {arn}; this is account {}, {}",
-                    caller.account, ports.region
-                ))
-                .fix("use that account and Region (--profile, --region)"));
-            }
-            ClusterName::parse(name)?
-        }
-        (None, None) => {
-            return Err(Error::refused(
-                Code::NOT_UPGRADABLE,
-                "the registration of this cluster is not known",
-            )
-            .cause(format!("namespace {namespace} does not say which it is"))
-            .fix("name it with --name"));
-        }
-    };
-    let text = |live: &serde_json::Value| live["data"]["ca.crt"].as_str().map(str::to_owned);
-    let current = workload_of(&set, policy.as_ref(), authorities.as_ref().and_then(text), &api_server);
-    let mut notes = Vec::new();
-    let workload = fixed.cloned().unwrap_or_else(|| request.changes.applied(&current, &mut notes));
-    let registering = RegisterRequest {
-        name,
-        namespace,
-        provider: None,
-        role: RoleChoice::Named(RoleDesign::named(DEFAULT_ROLE_NAME)),
-        tags: std::collections::BTreeMap::new(),
-        workload,
-        takeover: Takeover::default(),
-        wait: Some(request.wait),
-    };
-    let (mut desired, mut observed) = observe(ports, &registering).await?;
-    if let Some(arn) = observed.registration.as_ref().and_then(|it| it.role_arn.clone()) {
-        // The one that it has, whatever it is called by default.
-        let name = arn.rsplit('/').next().unwrap_or_default().to_owned();
-        desired.role = RoleChoice::Given { arn, name };
-    }
-    if let Some(Alone(dead)) = alone {
-        if let Some(lease) = observed.lease.as_mut().filter(|lease| dead == Some(&lease.resource_version)) {
-            lease.held_by = None;
-        }
-        // First of all: what another run is about to change cannot be judged.
-        refuse_held_lease(&desired, &observed)?;
-    }
-    let token = uuid::Uuid::new_v4().to_string();
-    let plan = plan(&desired, &observed, &token, notes)?;
-    Ok((Preview { desired, observed, plan, granting: None }, current))
 }
 
 /// A run, over all its tries.

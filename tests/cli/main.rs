@@ -27,6 +27,7 @@ mod grants_at_once;
 mod grants_of_others;
 mod habits;
 mod halves;
+mod halves_file;
 mod hardening;
 mod iam_policy;
 mod input;

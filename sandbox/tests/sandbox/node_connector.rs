@@ -10,18 +10,15 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::node_cluster::{Playground, container, eventually, holds, waiting};
+use super::node_manifest::{Activation, find, manifest, pod_spec};
 use crate::support::aws_caller::{AwsCaller, TRUST};
 
 const POLICY: &str = include_str!("fixtures/eks-connector-agent-policy.json");
 
-const CONNECTOR: &str = "public.ecr.aws/eks-connector/eks-connector:0.0.11";
-const AGENT: &str = "public.ecr.aws/amazon-ssm-agent/amazon-ssm-agent:3.2.2303.0";
-
 /// A registration in an account of its own.
 struct Registration {
     aws: AwsCaller,
-    activation_id: String,
-    code: String,
+    activation: Activation,
 }
 
 impl Registration {
@@ -35,7 +32,9 @@ impl Registration {
         let answer = aws.eks("POST", "/cluster-registrations", Some(body)).await.ok().json();
         let config = &answer["cluster"]["connectorConfig"];
         let text = |name: &str| config[name].as_str().unwrap().to_owned();
-        Self { activation_id: text("activationId"), code: text("activationCode"), aws }
+        let activation =
+            Activation { id: text("activationId"), code: text("activationCode"), region: aws.region.clone() };
+        Self { activation, aws }
     }
 
     async fn status(&self) -> String {
@@ -50,140 +49,6 @@ impl Registration {
         })
         .await;
     }
-}
-
-/// The objects of AWS's manifest, for one replica in a namespace.
-fn manifest(namespace: &str, registration: &Registration) -> Vec<Value> {
-    let capabilities = json!({
-        "allowPrivilegeEscalation": false,
-        "capabilities": { "add": ["DAC_OVERRIDE"], "drop": ["ALL"] },
-    });
-    let pod_name =
-        json!({ "name": "POD_NAME", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } });
-    let account = json!({ "name": "service-account-token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount" });
-    let vault = json!({ "name": "eks-agent-vault", "mountPath": "/var/lib/amazon/ssm/Vault" });
-    let shared = json!({ "name": "eks-connector-shared", "mountPath": "/var/eks/shared" });
-    let config = |file: &str| json!({ "name": "eks-agent-config", "mountPath": format!("/etc/amazon/ssm/{file}"), "subPath": file });
-    let init = json!({
-        "name": "connector-init",
-        "image": CONNECTOR,
-        "imagePullPolicy": "IfNotPresent",
-        "env": [
-            pod_name,
-            { "name": "EKS_ACTIVATION_CODE", "valueFrom": { "secretKeyRef": {
-                "name": "eks-connector-activation-config", "key": "code" } } },
-            { "name": "EKS_ACTIVATION_ID", "value": registration.activation_id },
-        ],
-        "args": [
-            "init",
-            "--activation.id=$(EKS_ACTIVATION_ID)",
-            "--activation.code=$(EKS_ACTIVATION_CODE)",
-            format!("--agent.region={}", registration.aws.region),
-            format!("--state.secretNamespace={namespace}"),
-        ],
-        "volumeMounts": [account, vault],
-        "securityContext": capabilities,
-    });
-    let agent = json!({
-        "name": "connector-agent",
-        "image": AGENT,
-        "env": [{ "name": "AWS_EC2_METADATA_DISABLED", "value": "true" }],
-        "volumeMounts": [shared, vault, config("amazon-ssm-agent.json"), config("seelog.xml")],
-        "securityContext": capabilities,
-    });
-    let proxy = json!({
-        "name": "connector-proxy",
-        "image": CONNECTOR,
-        "env": [pod_name],
-        "args": ["server", format!("--state.secretNamespace={namespace}")],
-        "volumeMounts": [account, shared, vault],
-        "securityContext": capabilities,
-    });
-    let metadata = |name: &str| json!({ "name": name, "namespace": namespace });
-    let subject = json!([{ "kind": "ServiceAccount", "name": "eks-connector", "namespace": namespace }]);
-    let cluster_role = format!("eks-connector-cluster-meta-access-{namespace}");
-    let agent_config = json!({
-        "Profile": { "KeyAutoRotateDays": 7 },
-        "Agent": { "ContainerMode": true },
-        "Identity": { "ConsumptionOrder": ["OnPrem"] },
-    });
-    vec![
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": metadata("eks-connector-activation-config"),
-            "type": "Opaque", "data": { "code": STANDARD.encode(&registration.code) },
-        }),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-            "metadata": metadata("eks-connector-secret-access"),
-            "rules": [
-                { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "update"],
-                  "resourceNames": ["eks-connector-state-0"] },
-                { "apiGroups": [""], "resources": ["secrets"], "verbs": ["create"] },
-            ],
-        }),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": metadata("eks-connector-secret-access"), "subjects": subject,
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "eks-connector-secret-access" },
-        }),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": { "name": cluster_role },
-            "rules": [{ "nonResourceURLs": ["/version"], "verbs": ["get"] }],
-        }),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-            "metadata": { "name": cluster_role }, "subjects": subject,
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": cluster_role },
-        }),
-        json!({
-            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata("eks-connector"),
-            "automountServiceAccountToken": false,
-        }),
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
-            "metadata": {
-                "name": "eks-connector-token", "namespace": namespace,
-                "annotations": { "kubernetes.io/service-account.name": "eks-connector" },
-            },
-        }),
-        json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("eks-connector-agent"),
-            "data": { "amazon-ssm-agent.json": agent_config.to_string(), "seelog.xml": "<seelog/>" },
-        }),
-        json!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata("eks-connector"),
-            "spec": {
-                "replicas": 1,
-                "serviceName": "eks-connector",
-                "selector": { "matchLabels": { "app": "eks-connector" } },
-                "template": {
-                    "metadata": { "labels": { "app": "eks-connector" } },
-                    "spec": {
-                        "serviceAccountName": "eks-connector",
-                        "tolerations": [{ "key": "node-role.kubernetes.io/master", "effect": "NoSchedule" }],
-                        "initContainers": [init],
-                        "containers": [agent, proxy],
-                        "volumes": [
-                            { "name": "eks-connector-shared", "emptyDir": {} },
-                            { "name": "eks-agent-vault", "emptyDir": {} },
-                            { "name": "eks-agent-config", "configMap": { "name": "eks-connector-agent" } },
-                            { "name": "service-account-token", "secret": { "secretName": "eks-connector-token" } },
-                        ],
-                    },
-                },
-            },
-        }),
-    ]
-}
-
-/// The template of the StatefulSet's pods, to spoil it.
-fn pod_spec(objects: &mut [Value]) -> &mut Value {
-    &mut find(objects, "StatefulSet", "eks-connector")["spec"]["template"]["spec"]
-}
-
-fn find<'a>(objects: &'a mut [Value], kind: &str, name: &str) -> &'a mut Value {
-    objects.iter_mut().find(|object| object["kind"] == kind && object["metadata"]["name"] == name).unwrap()
 }
 
 async fn apply(here: &Playground, objects: &[Value]) {
@@ -220,7 +85,7 @@ async fn log_with(here: &Playground, container: &str, part: &str) -> String {
 async fn install(spoil: impl FnOnce(&mut Vec<Value>, &mut Registration)) -> (Playground, Registration) {
     let here = Playground::new().await;
     let mut registration = Registration::new(&here).await;
-    let mut objects = manifest(&here.namespace, &registration);
+    let mut objects = manifest(&here.namespace, &registration.activation);
     spoil(&mut objects, &mut registration);
     apply(&here, &objects).await;
     (here, registration)
@@ -251,7 +116,7 @@ async fn the_manifest_turns_a_registration_active() {
     assert_eq!(state.labels()["name"], "eks-connector-state-0");
     let data = state.data.unwrap();
     let document = |key: &str| serde_json::from_slice::<Value>(&data[key].0).unwrap();
-    assert_eq!(document("connector-config"), json!({ "activationId": registration.activation_id }));
+    assert_eq!(document("connector-config"), json!({ "activationId": registration.activation.id }));
     let key = document("regkey");
     assert!(key["instanceID"].as_str().unwrap().starts_with("eks_c:onprem1_"), "{key}");
     assert_eq!((&key["region"], &key["privateKeyType"]), (&json!("eu-west-1"), &json!("Rsa")));
@@ -410,7 +275,7 @@ async fn an_agent_that_may_not_connect_stays_up_and_says_so() {
     let registration = Registration::new(&here).await;
     let policy = [("RoleName", "Agent"), ("PolicyName", "Channel")];
     registration.aws.iam("DeleteRolePolicy", &policy).await.ok();
-    apply(&here, &manifest(&here.namespace, &registration)).await;
+    apply(&here, &manifest(&here.namespace, &registration.activation)).await;
     let cause = "failed to get controlchannel token, error: AccessDeniedException: ";
     log_with(&here, "connector-agent", cause).await;
     let pod = here.pod_until("eks-connector-0", "ready pod", |pod| holds(pod, "Ready")).await;
@@ -448,7 +313,7 @@ async fn an_agent_without_its_files_never_connects() {
 async fn the_connector_takes_its_defaults_and_a_projected_token() {
     let here = Playground::named("eks-connector".to_owned(), json!({})).await;
     let registration = Registration::new(&here).await;
-    let mut objects = manifest(&here.namespace, &registration);
+    let mut objects = manifest(&here.namespace, &registration.activation);
     let spec = pod_spec(&mut objects);
     for path in ["/initContainers/0/args", "/containers/1/args"] {
         let arguments = spec.pointer_mut(path).unwrap().as_array_mut().unwrap();

@@ -1,22 +1,17 @@
 //! The node runs pods as a kubelet does.
 
-use std::collections::BTreeMap;
-
-use eksconnect_sandbox::node::{Node, runtime::table};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Node as NodeObject, Pod, Secret, Taint};
-use kube::{
-    Api,
-    api::{DeleteParams, PostParams},
-};
+use eksconnect_sandbox::node::runtime::table;
+use k8s_openapi::api::core::v1::{Event, Node as NodeObject, Pod, Secret};
+use kube::{Api, api::DeleteParams};
 use serde_json::{Value, json};
 
 use super::node_cluster::{Playground, container, eventually, holds, phase, pod_text, waiting};
 
-const BUSYBOX: &str = "registry.k8s.io/e2e-test-images/busybox:1.36.1-1";
-const PAUSE: &str = "registry.k8s.io/pause:3.10";
+pub(crate) const BUSYBOX: &str = "registry.k8s.io/e2e-test-images/busybox:1.36.1-1";
+pub(crate) const PAUSE: &str = "registry.k8s.io/pause:3.10";
 
 /// A container that runs a script.
-fn script(text: &str) -> Value {
+pub(crate) fn script(text: &str) -> Value {
     json!({ "name": "main", "image": BUSYBOX, "args": ["sh", "-c", text] })
 }
 
@@ -222,200 +217,6 @@ async fn restart_policies_hold() {
 }
 
 #[tokio::test]
-async fn files_environment_and_arguments_are_resolved() {
-    let here = Playground::new().await;
-    let _: ConfigMap = here
-        .create(json!({ "metadata": { "name": "settings" }, "data": { "a.json": "{}", "b": "two", "GREETING": "hi" } }))
-        .await;
-    let _: Secret =
-        here.create(json!({ "metadata": { "name": "hidden" }, "stringData": { "code": "secret" } })).await;
-    let shell = "cat /etc/app/a.json; cat /renamed/x/y; cat /projected/name; cat /projected/code; \
-                 echo written; printenv JOINED; printenv ESCAPED; printenv p_GREETING; printenv WHO; \
-                 printenv OPTIONAL; printenv KUBERNETES_SERVICE_HOST; test -f /etc/app/b && echo wrong";
-    let spec = json!({
-        "restartPolicy": "Never",
-        "containers": [{
-            "name": "main", "image": BUSYBOX, "command": ["sh", "-c"], "args": [format!("{shell}; echo $(CODE)")],
-            "env": [
-                { "name": "CODE", "valueFrom": { "secretKeyRef": { "name": "hidden", "key": "code" } } },
-                { "name": "JOINED", "value": "$(CODE)-$(KUBERNETES_SERVICE_PORT)-$(LATER)" },
-                { "name": "ESCAPED", "value": "$$(CODE)" },
-                { "name": "LATER", "value": "x" },
-                { "name": "WHO", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },
-                { "name": "OPTIONAL", "valueFrom": {
-                    "configMapKeyRef": { "name": "none", "key": "k", "optional": true } } },
-            ],
-            "envFrom": [{ "prefix": "p_", "configMapRef": { "name": "settings" } }],
-            "volumeMounts": [
-                { "name": "settings", "mountPath": "/etc/app/a.json", "subPath": "a.json" },
-                { "name": "renamed", "mountPath": "/renamed" },
-                { "name": "projected", "mountPath": "/projected" },
-            ],
-        }],
-        "volumes": [
-            { "name": "settings", "configMap": { "name": "settings" } },
-            { "name": "renamed", "configMap": {
-                "name": "settings", "items": [{ "key": "b", "path": "x/y" }] } },
-            { "name": "projected", "projected": { "sources": [
-                { "downwardAPI": { "items": [{ "path": "name", "fieldRef": { "fieldPath": "metadata.name" } }] } },
-                { "secret": { "name": "hidden" } },
-                { "configMap": { "name": "none", "optional": true } },
-            ] } },
-        ],
-    });
-    here.pod("resolves", spec).await;
-    here.pod_until("resolves", "finished pod", |pod| phase(pod) == "Succeeded").await;
-    let logs = here.logs("resolves", "main").await;
-    let lines: Vec<&str> = logs.lines().collect();
-    assert_eq!(
-        lines,
-        [
-            "{}",
-            "two",
-            "resolves",
-            "secret",
-            "written",
-            "secret-443-$(LATER)",
-            "$(CODE)",
-            "hi",
-            "resolves",
-            "10.96.0.1",
-            "secret"
-        ],
-        "subPath shows one file only, and an optional reference to nothing sets nothing"
-    );
-}
-
-#[tokio::test]
-async fn a_projected_token_is_bound_to_its_pod() {
-    let here = Playground::new().await;
-    let base = "/var/run/secrets/kubernetes.io/serviceaccount";
-    let text =
-        format!("cat {base}/token; cat {base}/namespace; test -f {base}/ca.crt && echo ca; sleep infinity");
-    here.pod("holds-token", json!({ "containers": [script(&text)] })).await;
-    let pod = here.pod_until("holds-token", "ready pod", |pod| holds(pod, "Ready")).await;
-    let logs = eventually("three lines", async || {
-        let logs = here.logs("holds-token", "main").await;
-        if logs.lines().count() == 3 { Ok(logs) } else { Err(logs) }
-    })
-    .await;
-    let lines: Vec<&str> = logs.lines().collect();
-    assert_eq!(lines[1..], [here.namespace.as_str(), "ca"]);
-
-    use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
-    let review = TokenReview {
-        spec: TokenReviewSpec { token: lines[0].to_owned(), audiences: None },
-        ..Default::default()
-    };
-    let reviews: Api<TokenReview> = Api::all(here.client.clone());
-    let reviewed = reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap();
-    let user = reviewed.user.unwrap();
-    assert_eq!(user.username, Some(format!("system:serviceaccount:{}:default", here.namespace)));
-    assert_eq!(user.extra.unwrap()["authentication.kubernetes.io/pod-uid"], [pod.metadata.uid.unwrap()]);
-}
-
-#[tokio::test]
-async fn architecture_and_taints_are_respected() {
-    let here = Playground::new().await;
-    let mut options = here.node_options(&format!("arm-{}", here.namespace));
-    options.arch = "arm64".to_owned();
-    options.labels = BTreeMap::from([("of".to_owned(), here.namespace.clone())]);
-    options.taints = vec![Taint {
-        key: "arm".into(),
-        value: Some("only".into()),
-        effect: "NoSchedule".into(),
-        ..Default::default()
-    }];
-    options.provider_id = Some("gce://project/zone/arm".to_owned());
-    let node = Node::start(options).await.unwrap();
-    let nodes: Api<NodeObject> = Api::all(here.client.clone());
-    assert_eq!(
-        nodes.get(node.name()).await.unwrap().spec.unwrap().provider_id.as_deref(),
-        Some("gce://project/zone/arm")
-    );
-
-    let unscheduled = |pod: &Pod| {
-        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        conditions
-            .filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
-            .any(|condition| condition.reason.as_deref() == Some("Unschedulable"))
-    };
-    let pause = json!([{ "name": "main", "image": PAUSE }]);
-    let at_node = json!({ "of": here.namespace });
-    here.pod("intolerant", json!({ "nodeSelector": at_node, "containers": pause })).await;
-    let pod = here.pod_until("intolerant", "unscheduled pod", unscheduled).await;
-    assert!(pod.spec.unwrap().node_name.is_none());
-    here.event("intolerant", "FailedScheduling", "untolerated taint").await;
-
-    let tolerations = json!([{ "key": "arm", "operator": "Exists" }]);
-    let wrong = json!({ "of": here.namespace, "kubernetes.io/arch": "amd64" });
-    here.pod("elsewhere", json!({ "nodeSelector": wrong, "tolerations": tolerations, "containers": pause }))
-        .await;
-    here.pod_until("elsewhere", "unscheduled pod", unscheduled).await;
-
-    let spec = |image: &str| {
-        json!({
-            "nodeSelector": at_node, "tolerations": tolerations,
-            "containers": [{ "name": "main", "image": image, "args": ["server"] }],
-        })
-    };
-    here.pod("tolerant", spec(PAUSE)).await;
-    here.pod_until("tolerant", "ready pod", |pod| holds(pod, "Ready")).await;
-    here.pod("foreign", spec("public.ecr.aws/eks-connector/eks-connector:0.0.11")).await;
-    let foreign = here
-        .pod_until("foreign", "crash loop", |pod| {
-            waiting(pod, "main").is_some_and(|(reason, _)| reason == "CrashLoopBackOff")
-        })
-        .await;
-    let last = container(&foreign, "main").unwrap().last_state.clone().unwrap().terminated.unwrap();
-    assert_eq!(last.exit_code, 255);
-    assert_eq!(here.logs("foreign", "main").await, "exec /var/eks/connector: exec format error\n");
-    here.pod("unbuilt", spec("public.ecr.aws/amazon-ssm-agent/amazon-ssm-agent:3.2.2303.0")).await;
-    here.event("unbuilt", "Failed", "no match for platform in manifest: not found").await;
-
-    // The pods go while the node is here to finish them.
-    for pod in ["tolerant", "foreign", "unbuilt"] {
-        here.delete_pod(pod).await;
-    }
-    node.stop().await;
-    nodes.delete(&format!("arm-{}", here.namespace), &DeleteParams::default()).await.unwrap();
-}
-
-#[tokio::test]
-async fn pod_security_refuses_what_it_must() {
-    let here = Playground::with_labels(json!({ "pod-security.kubernetes.io/enforce": "restricted" })).await;
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": { "name": "refused" },
-        "spec": { "containers": [{ "name": "main", "image": PAUSE }] },
-    }))
-    .unwrap();
-    let refusal = here.api::<Pod>().create(&PostParams::default(), &pod).await.unwrap_err().to_string();
-    assert!(refusal.contains("violates PodSecurity \"restricted:latest\""), "{refusal}");
-
-    let spec = |image: &str| {
-        json!({
-            "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
-            "containers": [{
-                "name": "main", "image": image,
-                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
-            }],
-        })
-    };
-    here.pod("allowed", spec(PAUSE)).await;
-    here.pod_until("allowed", "ready pod", |pod| holds(pod, "Ready")).await;
-    let root = here.pod("root", spec(BUSYBOX)).await;
-    let text = pod_text(&root);
-    here.event(
-        "root",
-        "Failed",
-        &format!(
-            "Error: container has runAsNonRoot and image will run as root (pod: \"{text}\", container: main)"
-        ),
-    )
-    .await;
-}
-
-#[tokio::test]
 async fn logs_are_served_through_the_api_server() {
     use futures::{AsyncBufReadExt as _, TryStreamExt as _};
     let here = Playground::new().await;
@@ -449,30 +250,6 @@ async fn events_are_counted_up() {
         if counted { Ok(()) } else { Err(format!("{} events", list.items.len())) }
     })
     .await;
-}
-
-#[tokio::test]
-async fn mounted_files_are_kept_up_to_date_but_for_sub_paths() {
-    let here = Playground::new().await;
-    let _: ConfigMap =
-        here.create(json!({ "metadata": { "name": "changes" }, "data": { "a": "old", "gone": "" } })).await;
-    let text = "echo started; until test -f /whole/new; do sleep 1; done; cat /whole/a; cat /single/a; \
-                test -f /whole/gone && echo left";
-    let mut main = script(text);
-    main["volumeMounts"] = json!([
-        { "name": "changes", "mountPath": "/whole" },
-        { "name": "changes", "mountPath": "/single/a", "subPath": "a" },
-    ]);
-    let spec = json!({
-        "restartPolicy": "Never", "containers": [main],
-        "volumes": [{ "name": "changes", "configMap": { "name": "changes" } }],
-    });
-    here.pod("reads", spec).await;
-    here.pod_until("reads", "ready pod", |pod| holds(pod, "Ready")).await;
-    let patch = kube::api::Patch::Merge(json!({ "data": { "a": "changed", "new": "", "gone": null } }));
-    here.api::<ConfigMap>().patch("changes", &kube::api::PatchParams::default(), &patch).await.unwrap();
-    here.pod_until("reads", "finished pod", |pod| !matches!(phase(pod), "Pending" | "Running")).await;
-    assert_eq!(here.logs("reads", "main").await, "started\nchanged\nold\n");
 }
 
 #[tokio::test]

@@ -121,6 +121,33 @@ mod tests {
     }
 
     #[test]
+    fn examples_fit_a_terminal_and_prose_fills_it() {
+        let mut all = command(None).term_width(1000);
+        all.build();
+        let list = help(all.clone());
+        let list = list.lines().take_while(|line| !line.starts_with("Options")).skip(1);
+        for line in list {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let mut left = vec![&all];
+        while let Some(page) = left.pop() {
+            left.extend(page.get_subcommands().filter(|sub| !sub.is_hide_set()));
+            let text = help(page.clone());
+            let (Some(from), Some(to)) = (text.find("Examples:"), text.find("Usage:")) else { continue };
+            let lines: Vec<&str> = text[from..to].lines().collect();
+            for line in &lines {
+                // A command that is cut in two cannot be copied.
+                assert!(!line.starts_with(' ') || line.chars().count() <= 80, "{}: {line}", page.get_name());
+            }
+            for pair in lines.windows(2) {
+                // Prose that is broken by hand is broken once more where the terminal ends.
+                let prose = pair.iter().all(|line| !line.is_empty() && !line.starts_with(' '));
+                assert!(!prose, "{}: {pair:?}", page.get_name());
+            }
+        }
+    }
+
+    #[test]
     fn as_a_plugin_of_kubectl_it_says_so() {
         let called = OsString::from("/usr/local/bin/kubectl-eksconnect");
         assert!(help(command(Some(&called))).contains("Usage: kubectl eksconnect"));

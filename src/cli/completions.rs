@@ -23,19 +23,27 @@ const BINARY: &str = "eksconnect";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
-  source <(eksconnect completions bash)                                             this shell
-  eksconnect completions bash > ~/.local/share/bash-completion/completions/eksconnect
+  # Teach this shell
+  source <(eksconnect completions bash)
+  # Teach every shell from now on
+  eksconnect completions bash > \\
+    ~/.local/share/bash-completion/completions/eksconnect
+  # The same for others
   eksconnect completions zsh > ~/.zfunc/_eksconnect
   eksconnect completions fish > ~/.config/fish/completions/eksconnect.fish
 
-Values are completed live: contexts from the kubeconfig, for --name the registrations of the Region, and for --principal
-those who can look into the cluster, as far as AWS and the cluster answer within two seconds.";
+Values are completed live: contexts from the kubeconfig, for --name the registrations of the Region, and for \
+    --principal those who can look into the cluster, as far as AWS and the cluster answer within two seconds.";
 
 const MAN_EXAMPLES: &str = "\
 Examples:
-  eksconnect man | man -l -                    read the page of eksconnect
+  # Read the page of eksconnect
+  eksconnect man | man -l -
+  # Read the page of a command
   eksconnect man register | man -l -
-  eksconnect man --list                        the names of all pages";
+  eksconnect man roles show | man -l -
+  # The names of all pages
+  eksconnect man --list";
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -185,7 +193,8 @@ fn collect(command: &Command, pages: &mut Vec<(String, String)>) -> Result<(), E
     let man = Man::new(command.clone());
     let mut out = Vec::new();
     man.render(&mut out).map_err(|error| not_made("man", error))?;
-    let text = String::from_utf8_lossy(&out).replace(".SH EXTRA\n", ".SH EXAMPLES\n");
+    // The heading says what the first line does.
+    let text = String::from_utf8_lossy(&out).replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n");
     pages.push((man.get_filename(), text));
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         collect(sub, pages)?;

@@ -12,15 +12,21 @@ use crate::registration::name::{ClusterName, check_namespace};
 
 const EXAMPLES: &str = "\
 Examples:
-  eksconnect deregister                                the registration of the current context's cluster
-  eksconnect deregister --name onprem1 --dry-run       only show what that would remove
-  eksconnect deregister --name onprem1 --yes --allow-missing    (in a pipeline)
-  eksconnect deregister --name onprem1 --delete-role   with its agent role, if nothing else uses it
-  eksconnect deregister --name onprem1 --aws-only      (the cluster is lost)
-  eksconnect deregister --cluster-only                 (the account is lost)
+  # The registration of the current context's cluster
+  eksconnect deregister
+  # Only show what that would remove
+  eksconnect deregister --name onprem1 --dry-run
+  # In a pipeline
+  eksconnect deregister --name onprem1 --yes --allow-missing
+  # With its agent role, if nothing else uses it
+  eksconnect deregister --name onprem1 --delete-role
+  # The cluster is lost
+  eksconnect deregister --name onprem1 --aws-only
+  # The account is lost
+  eksconnect deregister --cluster-only
 
-It removes the registration, the connector with its namespace, and all grants, whoever made them, and keeps what is
-not the connector's. It asks first. Run again it finishes what an earlier run began.";
+It removes the registration, the connector with its namespace, and all grants, whoever made them, and keeps what \
+    is not the connector's. It asks first. Run again it finishes what an earlier run began.";
 
 const WHAT: &str = "What";
 

@@ -6,8 +6,10 @@ use crate::error::{Code, Error};
 
 const EXAMPLES: &str = "\
 Examples:
+  # What an error means, and what to do about it
   eksconnect explain EKSC0412
-  eksconnect explain EKSC0412 -o json      the page as a member of a document";
+  # The page as a member of a document
+  eksconnect explain EKSC0412 -o json";
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]

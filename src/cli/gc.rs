@@ -12,13 +12,16 @@ use crate::registration::name::check_namespace;
 
 const EXAMPLES: &str = "\
 Examples:
-  eksconnect gc --dry-run       only show what is of no use any more
-  eksconnect gc                 remove it, after asking
-  eksconnect gc --aws-only      registrations and roles alone; no cluster is needed
+  # Only show what is of no use any more
+  eksconnect gc --dry-run
+  # Remove it, after asking
+  eksconnect gc
+  # Registrations and roles alone; no cluster is needed
+  eksconnect gc --aws-only
 
-It removes, of what eksconnect made and nothing else: registrations of the Region that have FAILED or whose activation
-has expired, agent roles that no registration of any Region uses, and the connector of the context's cluster if its
-registration is gone. It asks first.";
+It removes, of what eksconnect made and nothing else: registrations of the Region that have FAILED or whose \
+    activation has expired, agent roles that no registration of any Region uses, and the connector of the context's \
+    cluster if its registration is gone. It asks first.";
 
 const WHAT: &str = "What";
 

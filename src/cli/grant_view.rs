@@ -11,13 +11,21 @@ use crate::registration::name::{ClusterName, check_namespace};
 
 const EXAMPLES: &str = "\
 Examples:
+  # Let a role view the cluster in the console
   eksconnect grant-view --principal arn:aws:iam::111122223333:role/Viewer
-  eksconnect grant-view --principal arn:aws:iam::111122223333:role/Viewer --attach-iam-policy
-  eksconnect grant-view --principal arn:aws:iam::111122223333:user/ana --namespace-scope web --namespace-scope db
-  eksconnect grant-view --principal arn:aws:iam::111122223333:role/Ops --cluster-role view --dry-run --diff
+  # And let it see the cluster in IAM, too
+  eksconnect grant-view --principal arn:aws:iam::111122223333:role/Viewer \\
+    --attach-iam-policy
+  # A user, in two namespaces alone
+  eksconnect grant-view --principal arn:aws:iam::111122223333:user/ana \\
+    --namespace-scope web --namespace-scope db
+  # Only show what a role of the cluster's own would give
+  eksconnect grant-view --principal arn:aws:iam::111122223333:role/Ops \\
+    --cluster-role view --dry-run --diff
 
-A grant is what the last command says, and run again it changes nothing. Where the API server constrains impersonation
-(Kubernetes 1.36 and later) the connector is held to what is granted, whatever else the principal may do.";
+A grant is what the last command says, and run again it changes nothing. Where the API server constrains \
+    impersonation (Kubernetes 1.36 and later) the connector is held to what is granted, whatever else the principal \
+    may do.";
 
 const WHAT: &str = "What";
 

@@ -12,10 +12,15 @@ use crate::registration::request::DEFAULT_ROLE_NAME;
 
 const EXAMPLES: &str = "\
 Examples:
-  eksconnect iam-policy register                      what the caller of register needs, as JSON
+  # What the caller of register needs, as JSON
+  eksconnect iam-policy register
+  # What a caller of several commands needs, for Terraform
   eksconnect iam-policy register status list --as terraform
-  eksconnect iam-policy register --account 111122223333 --region eu-west-1 --name onprem1
-  eksconnect iam-policy register -o json              each action with what it is for
+  # For one registration alone
+  eksconnect iam-policy register --account 111122223333 --region eu-west-1 \\
+    --name onprem1
+  # Each action with what it is for
+  eksconnect iam-policy register -o json
 
 Nobody is asked: the less is said of the account, the Region and the registration, the wider the policy.";
 

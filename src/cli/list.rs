@@ -6,9 +6,13 @@ use super::global::WHERE;
 
 const EXAMPLES: &str = "\
 Examples:
-  eksconnect list                      the connected clusters of the Region, and which context each is
+  # The connected clusters of the Region, and which context each is
+  eksconnect list
+  # Of every public Region
   eksconnect list --all-regions
-  eksconnect list --no-contexts        without asking any cluster
+  # Without asking any cluster
+  eksconnect list --no-contexts
+  # As a document
   eksconnect list -o json";
 
 /// Arguments of `list`.

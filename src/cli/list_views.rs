@@ -9,11 +9,15 @@ use crate::registration::name::{ClusterName, check_namespace};
 
 const EXAMPLES: &str = "\
 Examples:
+  # Who can view the cluster in the console, and what of it
   eksconnect list-views
+  # As a document
   eksconnect list-views -o json
-  eksconnect list-views --name onprem1      where the cluster does not say which registration it is
+  # Where the cluster does not say which registration it is
+  eksconnect list-views --name onprem1
 
-Whoever granted them: eksconnect, AWS' template, eksctl, Helm. Without AWS credentials the column IAM is not known (?).";
+Whoever granted them: eksconnect, AWS' template, eksctl, Helm. Without AWS credentials the column IAM is not \
+    known (?).";
 
 /// Arguments of `list-views`.
 #[derive(Debug, Args)]

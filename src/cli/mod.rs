@@ -66,39 +66,39 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Register the cluster of a kubeconfig context with Amazon EKS and wait until it is ACTIVE
+    /// Register a cluster with Amazon EKS and wait until it is ACTIVE
     Register(Box<RegisterArgs>),
-    /// Take a registration away again, from the account and from the cluster, without a trace
+    /// Remove a registration from account and cluster, without a trace
     Deregister(DeregisterArgs),
-    /// Bring the agents to new images or settings, their state kept, and back if they do not work
+    /// Roll out new images or settings, and back if they do not work
     Upgrade(Box<UpgradeArgs>),
-    /// Remove what eksconnect made and nobody needs any more: dead registrations, unused roles, orphaned agents
+    /// Remove what eksconnect made and nobody needs any more
     Gc(GcArgs),
-    /// Let IAM users and roles view the cluster in the console, and have the API server prove it
+    /// Let IAM users and roles view the cluster, and prove that they can
     GrantView(Box<GrantViewArgs>),
-    /// Let IAM users and roles view the cluster no more, whoever let them
+    /// Let IAM users and roles view the cluster no more
     RevokeView(Box<RevokeViewArgs>),
     /// Show both halves of one registration, and what they come to
     Status(StatusArgs),
-    /// List the connected clusters of the account, and which contexts of the kubeconfig they are
+    /// List the connected clusters, and which contexts they are
     List(ListArgs),
-    /// Tell which registration the cluster of a context is, or which context a registration is
+    /// Tell which registration a context's cluster is, or the reverse
     Whoami(WhoamiArgs),
     /// Show, make or delete the roles that registering needs
     Roles(RolesArgs),
-    /// Render the connector for GitOps, as YAML or for Kustomize; asks nobody
+    /// Render the connector for GitOps, as YAML or for Kustomize
     Render(Box<RenderArgs>),
-    /// List who can view, and which part is missing; changes nothing
+    /// List who can view the cluster, and which part is missing
     ListViews(ListViewsArgs),
-    /// Verify what the API server allows a principal through the connector; changes nothing
+    /// Verify what the API server allows a principal; changes nothing
     VerifyView(Box<VerifyViewArgs>),
-    /// Show the cluster as a principal may see it through the connector, as text or as a page
+    /// Show the cluster as a principal sees it, as text or as a page
     View(Box<ViewArgs>),
     /// Explain an error code, offline
     Explain(ExplainArgs),
-    /// Print the exact IAM policy that the caller of some commands needs; asks nobody
+    /// Print the IAM policy that the caller of some commands needs
     IamPolicy(IamPolicyArgs),
-    /// Print what teaches a shell to complete commands, options and live values
+    /// Print what teaches a shell to complete commands and live values
     Completions(CompletionsArgs),
     /// Print a manual page
     Man(ManArgs),

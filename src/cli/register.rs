@@ -22,16 +22,25 @@ use crate::registration::request::RegisterRequest;
 
 const EXAMPLES: &str = "\
 Examples:
+  # The cluster of the current context
   eksconnect register --name onprem1
-  eksconnect register --name onprem1 --context onprem1-admin --region eu-west-1 --tag team=platform
-  eksconnect register --name onprem1 --grant-view arn:aws:iam::111122223333:role/Viewer
+  # Another cluster, another Region, with a tag
+  eksconnect register --name onprem1 --context onprem1-admin \\
+    --region eu-west-1 --tag team=platform
+  # And let a role view it
+  eksconnect register --name onprem1 \\
+    --grant-view arn:aws:iam::111122223333:role/Viewer
+  # Only show what that would do, as a document
   eksconnect register --name onprem1 --dry-run -o json
-  eksconnect register --name onprem1 --no-wait      (run the same again later to finish)
-  eksconnect register --name onprem1 --renew        (the agents' state is lost)
-  eksconnect register --name onprem1 --adopt        (eksctl, the console or Helm installed the connector)
-
-With two administrators, the first has the account, the second the cluster:
-  eksconnect register --name onprem1 --provider OTHER --aws-only --activation-out onprem1.json
+  # Do not wait (run the same again later to finish)
+  eksconnect register --name onprem1 --no-wait
+  # The agents' state is lost
+  eksconnect register --name onprem1 --renew
+  # eksctl, the console or Helm installed the connector
+  eksconnect register --name onprem1 --adopt
+  # Two administrators: the first has the account, the second the cluster
+  eksconnect register --name onprem1 --provider OTHER --aws-only \\
+    --activation-out onprem1.json
   eksconnect register --cluster-only --activation-file onprem1.json
 
 Run again it changes nothing, repairs what has drifted, or continues where an earlier run ended.";

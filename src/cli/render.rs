@@ -12,12 +12,19 @@ use crate::registration::name::check_namespace;
 
 const EXAMPLES: &str = "\
 Examples:
-  eksconnect render --activation-id 0b6a8c8e-… --region eu-west-1 > connector.yaml
-  eksconnect render --activation-id 0b6a8c8e-… --kustomize clusters/onprem1/connector
-  eksconnect render --activation-id 0b6a8c8e-… --activation-secret onprem1-activation/code
+  # The objects, for kubectl or a repository
+  eksconnect render --activation-id 0b6a8c8e-… \\
+    --region eu-west-1 > connector.yaml
+  # As a base of Kustomize
+  eksconnect render --activation-id 0b6a8c8e-… \\
+    --kustomize clusters/onprem1/connector
+  # The activation code is in a Secret of another name
+  eksconnect render --activation-id 0b6a8c8e-… \\
+    --activation-secret onprem1-activation/code
 
-The registration and its activation come from register --aws-only, or from aws eks register-cluster. The Secret with the
-activation code is never rendered: make it with Sealed Secrets, External Secrets or kubectl, in the same namespace.";
+The registration and its activation come from register --aws-only, or from aws eks register-cluster. The Secret \
+    with the activation code is never rendered: make it with Sealed Secrets, External Secrets or kubectl, in the \
+    same namespace.";
 
 const WHAT: &str = "What";
 

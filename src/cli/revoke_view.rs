@@ -12,12 +12,17 @@ use crate::registration::name::check_namespace;
 
 const EXAMPLES: &str = "\
 Examples:
+  # Let a role view the cluster no more
   eksconnect revoke-view --principal arn:aws:iam::111122223333:role/Viewer
-  eksconnect revoke-view --principal arn:aws:iam::111122223333:role/Viewer --detach-iam-policy
-  eksconnect revoke-view --principal arn:aws:iam::111122223333:user/ana --dry-run
+  # And take its policy in IAM away, too
+  eksconnect revoke-view --principal arn:aws:iam::111122223333:role/Viewer \\
+    --detach-iam-policy
+  # Only show what that would change
+  eksconnect revoke-view --principal arn:aws:iam::111122223333:user/ana \\
+    --dry-run
 
-Exactly these principals, wherever they were granted: by eksconnect, the official template, eksctl or Helm. All others
-stay. Run again it changes nothing.";
+Exactly these principals, wherever they were granted: by eksconnect, the official template, eksctl or Helm. All \
+    others stay. Run again it changes nothing.";
 
 /// Arguments of `revoke-view`.
 #[derive(Debug, Args)]

@@ -14,32 +14,46 @@ use crate::registration::request::{DEFAULT_ROLE_NAME, RoleDesign};
 
 const EXAMPLES: &str = "\
 Examples:
-  eksconnect roles show       the roles that registering needs, and what uses them
-  eksconnect roles create     make them before anybody registers
-  eksconnect roles delete     delete them once nothing uses them";
+  # The roles that registering needs, and what uses them
+  eksconnect roles show
+  # Make them before anybody registers
+  eksconnect roles create
+  # Delete them once nothing uses them
+  eksconnect roles delete";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
+  # Both roles, and the registrations of the Region that use them
   eksconnect roles show
-  eksconnect roles show --all-regions                  with every registration that uses the agent role
+  # With those of every public Region
+  eksconnect roles show --all-regions
+  # Another agent role, as a document
   eksconnect roles show --role-name onprem-agent -o json";
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
+  # Make both roles, or repair them
   eksconnect roles create
+  # Only show what that would change
   eksconnect roles create --dry-run
-  eksconnect roles create --role-path /platform/ --role-permissions-boundary arn:aws:iam::111122223333:policy/bound
+  # As the rules of the account ask
+  eksconnect roles create --role-path /platform/ \\
+    --role-permissions-boundary arn:aws:iam::111122223333:policy/bound
 
-register makes them too. Made beforehand, whoever registers needs no right to make roles. Run again it repairs a role of
-eksconnect's own, and leaves any other as it is.";
+register makes them too. Made beforehand, whoever registers needs no right to make roles. Run again it repairs a \
+    role of eksconnect's own, and leaves any other as it is.";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:
+  # Delete the agent role, after asking
   eksconnect roles delete
+  # Only show what that would remove
   eksconnect roles delete --dry-run
+  # Both roles, in a pipeline
   eksconnect roles delete --delete-service-linked-role --yes
 
-Only a role that eksconnect or eksctl made is deleted, and only if no registration of any Region uses it. It asks first.";
+Only a role that eksconnect or eksctl made is deleted, and only if no registration of any Region uses it. It \
+    asks first.";
 
 /// Arguments of `roles`.
 #[derive(Debug, Args)]

@@ -10,10 +10,15 @@ use crate::registration::name::ClusterName;
 
 const EXAMPLES: &str = "\
 Examples:
-  eksconnect status                              of the current context's cluster
+  # Of the current context's cluster
+  eksconnect status
+  # Of a registration
   eksconnect status --name onprem1
+  # Shown anew as it changes
   eksconnect status --name onprem1 --watch
+  # Wait for it, in a pipeline
   eksconnect status --name onprem1 --wait-for active --wait-timeout 10m
+  # As a document
   eksconnect status -o json";
 
 /// Arguments of `status`.

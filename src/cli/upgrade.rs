@@ -15,14 +15,20 @@ use crate::registration::upgrade::request::{Change, Changes, PlacementChange, Up
 
 const EXAMPLES: &str = "\
 Examples:
-  eksconnect upgrade                                 the images that this version knows, from the registry in use
-  eksconnect upgrade --dry-run --diff                only show what that would change
+  # To the images that this version knows, from the registry in use
+  eksconnect upgrade
+  # Only show what that would change
+  eksconnect upgrade --dry-run --diff
+  # From a registry of one's own
   eksconnect upgrade --image-registry mirror.example.com/aws
+  # One agent alone
   eksconnect upgrade --replicas 1
+  # Without a proxy
   eksconnect upgrade --https-proxy none
 
-Only what is named changes. The agents keep their state and are replaced one by one; if the new ones do not work, those
-before are put back. More agents than have their state need a new activation: eksconnect register --renew.";
+Only what is named changes. The agents keep their state and are replaced one by one; if the new ones do not \
+    work, those before are put back. More agents than have their state need a new activation: eksconnect register \
+    --renew.";
 
 const WHAT: &str = "What";
 const AGENTS: &str = "Agents (an option that is left out leaves things as they are)";

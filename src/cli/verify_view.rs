@@ -9,8 +9,12 @@ use crate::error::Error;
 
 const EXAMPLES: &str = "\
 Examples:
+  # Can this role view the cluster, and nothing else?
   eksconnect verify-view --principal arn:aws:iam::111122223333:role/Viewer
-  eksconnect verify-view --principal arn:aws:iam::111122223333:role/Viewer --namespace-scope web
+  # In one namespace
+  eksconnect verify-view --principal arn:aws:iam::111122223333:role/Viewer \\
+    --namespace-scope web
+  # As a document
   eksconnect verify-view --principal arn:aws:iam::111122223333:user/ana -o json
 
 Nothing is changed. Exit code 6 if the principal lacks something; the command that mends it is printed.";

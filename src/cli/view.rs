@@ -12,9 +12,14 @@ use crate::error::Error;
 
 const EXAMPLES: &str = "\
 Examples:
+  # What this role sees in the console
   eksconnect view --principal arn:aws:iam::111122223333:role/Viewer
-  eksconnect view --principal arn:aws:iam::111122223333:role/Viewer --namespace-scope web
-  eksconnect view --principal arn:aws:iam::111122223333:role/Viewer --html viewer.html
+  # In one namespace
+  eksconnect view --principal arn:aws:iam::111122223333:role/Viewer \\
+    --namespace-scope web
+  # As a page to pass on
+  eksconnect view --principal arn:aws:iam::111122223333:role/Viewer \\
+    --html viewer.html
 
 Everything is read as the connector reads it, in the principal's name. Nothing is changed.";
 

@@ -8,9 +8,12 @@ use crate::registration::name::ClusterName;
 
 const EXAMPLES: &str = "\
 Examples:
-  eksconnect whoami                      which registration the current context's cluster is
+  # Which registration the current context's cluster is
+  eksconnect whoami
+  # Of another context
   eksconnect whoami --context onprem1-admin
-  eksconnect whoami --name onprem1       which context of the kubeconfig is that registration's cluster";
+  # The other way round: which context is that registration's cluster
+  eksconnect whoami --name onprem1";
 
 /// Arguments of `whoami`.
 #[derive(Debug, Args)]

@@ -103,6 +103,11 @@ impl ConnectorSeen {
         Some((arn.split(':').nth(4)?, arn.rsplit('/').next()?))
     }
 
+    /// Whether its namespace names this registration: the same name in another account or Region is another one.
+    pub fn claims(&self, account: &str, region: &str, name: &str) -> bool {
+        self.claimed() == Some((account, name)) && self.region() == Some(region)
+    }
+
     fn uses(&self, activation: &str) -> bool {
         self.activation_id.as_deref() == Some(activation)
             || self.mark.as_ref().is_some_and(|mark| mark.activation_id == activation)

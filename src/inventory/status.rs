@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::agents::AgentsSeen;
 use super::identity::{ClusterIdentity, ConnectorSeen, Link, connector_of, link};
-use super::whoami::{find, no_registration};
+use super::whoami::{find, no_registration, not_connected};
 use crate::access::grants::{Grants, grants};
 use crate::access::grown::{Grown, grown};
 use crate::error::{Code, Error};
@@ -48,7 +48,9 @@ pub struct StatusSeen {
     pub now: Timestamp,
     /// Who asked.
     pub caller: Caller,
-    /// The Region that was asked.
+    /// The Region in use.
+    pub here: String,
+    /// The registration's Region, which the cluster may tell.
     pub region: String,
     /// The name that was asked for or found.
     pub name: String,
@@ -56,6 +58,18 @@ pub struct StatusSeen {
     pub registration: Option<Registration>,
     /// The cluster's half.
     pub cluster: Half,
+}
+
+impl StatusSeen {
+    /// ` --region eu-west-1` where another Region is in use.
+    pub(super) fn in_region(&self) -> String {
+        if self.region == self.here { String::new() } else { format!(" --region {}", self.region) }
+    }
+
+    /// The command that registers it, with further options.
+    pub(super) fn register(&self, options: &str) -> String {
+        format!("eksconnect register --name {}{options}{}", self.name, self.in_region())
+    }
 }
 
 /// The cluster's half.
@@ -118,7 +132,7 @@ pub async fn look(ports: &StatusPorts, name: Option<&str>) -> Result<StatusSeen,
 }
 
 async fn of_name(ports: &StatusPorts, name: &str) -> Result<StatusSeen, Error> {
-    let region = ports.inventory.here().to_owned();
+    let here = ports.inventory.here().to_owned();
     let identity = async {
         match &ports.cluster {
             Ok(cluster) => cluster.survey.identity().await.map_err(|failure| why(&failure)),
@@ -128,20 +142,22 @@ async fn of_name(ports: &StatusPorts, name: &str) -> Result<StatusSeen, Error> {
     let account = async {
         tokio::try_join!(
             failing("find out who is calling AWS", ports.identity.caller()),
-            failing(format!("read the registration {name}"), ports.inventory.one(&region, name)),
+            failing(format!("read the registration {name}"), ports.inventory.one(&here, name)),
         )
     };
     let (account, identity) = tokio::join!(account, identity);
     let (caller, registration) = account?;
-    let cluster = match (&ports.cluster, identity) {
-        (Err(why), _) => Half::Silent(why.clone()),
-        (Ok(_), Err(why)) => Half::Silent(why),
-        (Ok(cluster), Ok(identity)) => half(cluster, &identity, registration.as_ref(), name).await,
+    let wanted =
+        Wanted { account: &caller.account, region: &here, name, registration: registration.as_ref() };
+    let cluster = match (&ports.cluster, &identity) {
+        (Err(why), _) | (Ok(_), Err(why)) => Half::Silent(why.clone()),
+        (Ok(cluster), Ok(identity)) => half(cluster, identity, &wanted).await,
     };
     if registration.is_none() && !matches!(cluster, Half::Own(_)) {
-        return Err(no_registration(name, &region, &caller));
+        return Err(no_registration(name, &here, &caller, identity.as_ref().ok()));
     }
-    Ok(StatusSeen { now: Timestamp::now(), caller, region, name: name.to_owned(), registration, cluster })
+    let (now, region, name) = (Timestamp::now(), here.clone(), name.to_owned());
+    Ok(StatusSeen { now, caller, here, region, name, registration, cluster })
 }
 
 async fn of_context(ports: &StatusPorts) -> Result<StatusSeen, Error> {
@@ -155,36 +171,43 @@ async fn of_context(ports: &StatusPorts) -> Result<StatusSeen, Error> {
         failing("find out what the cluster is", cluster.survey.identity()),
     )?;
     let found = find(ports.inventory.as_ref(), &caller, &identity).await?;
+    let here = ports.inventory.here().to_owned();
     let (region, name, registration) = match found {
         Some((region, registration, _)) => (region, registration.name.clone(), Some(registration)),
-        None => match identity.connectors.iter().find_map(ConnectorSeen::claimed) {
-            Some((account, name)) if account == caller.account => {
-                (ports.inventory.here().to_owned(), name.to_owned(), None)
-            }
-            _ => {
-                return Err(super::whoami::not_connected(
-                    ports.inventory.here(),
-                    &caller,
-                    &identity,
-                    &cluster.context,
-                ));
-            }
-        },
+        None => {
+            let gone = identity.connectors.iter().find_map(|connector| {
+                let (account, name) = connector.claimed()?;
+                (account == caller.account).then(|| (connector.region().unwrap_or(&here), name))
+            });
+            let Some((region, name)) = gone else {
+                return Err(not_connected(&here, &caller, &identity, &cluster.context));
+            };
+            (region.to_owned(), name.to_owned(), None)
+        }
     };
-    let half = half(cluster, &identity, registration.as_ref(), &name).await;
-    Ok(StatusSeen { now: Timestamp::now(), caller, region, name, registration, cluster: half })
+    let wanted = Wanted {
+        account: &caller.account,
+        region: &region,
+        name: &name,
+        registration: registration.as_ref(),
+    };
+    let half = half(cluster, &identity, &wanted).await;
+    Ok(StatusSeen { now: Timestamp::now(), caller, here, region, name, registration, cluster: half })
+}
+
+/// Which registration a cluster is asked about.
+struct Wanted<'a> {
+    account: &'a str,
+    region: &'a str,
+    name: &'a str,
+    registration: Option<&'a Registration>,
 }
 
 /// The cluster's half, if the cluster is the registration's or says that it is.
-async fn half(
-    ports: &ClusterPorts,
-    identity: &ClusterIdentity,
-    registration: Option<&Registration>,
-    name: &str,
-) -> Half {
-    let link = registration.and_then(|registration| link(registration, identity));
-    let connector = connector_of(registration, identity);
-    let claims = connector.and_then(ConnectorSeen::claimed).is_some_and(|(_, claimed)| claimed == name);
+async fn half(ports: &ClusterPorts, identity: &ClusterIdentity, wanted: &Wanted<'_>) -> Half {
+    let link = wanted.registration.and_then(|registration| link(registration, identity));
+    let connector = connector_of(wanted.registration, identity);
+    let claims = connector.is_some_and(|it| it.claims(wanted.account, wanted.region, wanted.name));
     if link.is_none() && !claims {
         return Half::Other { context: ports.context.clone() };
     }

@@ -39,7 +39,7 @@ impl Health {
 /// The verdict.
 pub fn verdict(seen: &StatusSeen) -> Verdict {
     let name = &seen.name;
-    let renew = format!("eksconnect register --name {name} --renew");
+    let renew = seen.register(" --renew");
     let Some(registration) = &seen.registration else {
         return bad(
             format!("{name} is not registered any more, and its agents are still in the cluster"),
@@ -49,7 +49,7 @@ pub fn verdict(seen: &StatusSeen) -> Verdict {
     match registration.status {
         Status::Failed => bad(
             format!("{name} FAILED: its activation expired before an agent connected"),
-            Some(format!("eksconnect register --name {name}")),
+            Some(seen.register("")),
         ),
         Status::Deleting => waiting(format!("{name} is being deregistered"), None),
         Status::Active => of_active(seen, &renew),
@@ -67,7 +67,7 @@ fn of_active(seen: &StatusSeen, renew: &str) -> Verdict {
             format!(
                 "{name} is ACTIVE; the context {context} is another cluster, so its agents were not looked at"
             ),
-            Some(format!("eksconnect whoami --name {name}")),
+            Some(format!("eksconnect whoami --name {name}{}", seen.in_region())),
         ),
         Half::Own(half) => {
             let Some(agents) = &half.agents else {
@@ -79,7 +79,7 @@ fn of_active(seen: &StatusSeen, renew: &str) -> Verdict {
             if agents.replicas == 0 {
                 return bad(
                     format!("{name} is ACTIVE, and its agents are scaled to none"),
-                    Some(format!("eksconnect register --name {name}")),
+                    Some(seen.register("")),
                 );
             }
             if agents.ready < agents.replicas {
@@ -99,7 +99,7 @@ fn of_active(seen: &StatusSeen, renew: &str) -> Verdict {
 
 fn of_pending(seen: &StatusSeen, registration: &Registration) -> Verdict {
     let (name, status) = (&seen.name, &registration.status);
-    let again = Some(format!("eksconnect register --name {name}"));
+    let again = Some(seen.register(""));
     if registration.activation_expiry.is_some_and(|expiry| expiry <= seen.now) {
         return bad(format!("{name} is {status}, and its activation has expired"), again);
     }
@@ -161,6 +161,7 @@ mod tests {
                 account: "111122223333".into(),
                 arn: "arn:aws:iam::111122223333:user/ana".into(),
             },
+            here: "eu-west-1".into(),
             region: "eu-west-1".into(),
             name: "onprem1".into(),
             registration: status.map(|status| Registration {
@@ -227,5 +228,13 @@ mod tests {
             .map(|verdict| format!("{:<8}{}", verdict.health.as_str(), verdict.text))
             .collect();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn what_comes_next_comes_in_the_registrations_region() {
+        let mut failed = seen(Some(Status::Failed), Half::Silent("refused".into()));
+        assert_eq!(verdict(&failed).next.unwrap(), "eksconnect register --name onprem1");
+        failed.here = "eu-west-3".into();
+        assert_eq!(verdict(&failed).next.unwrap(), "eksconnect register --name onprem1 --region eu-west-1");
     }
 }

@@ -30,7 +30,7 @@ pub async fn until_active(
             Some(Status::Active) => return Ok(seen),
             Some(Status::Failed) => return Err(failed(&seen)),
             None => {
-                return Err(super::whoami::no_registration(&seen.name, &seen.region, &seen.caller));
+                return Err(super::whoami::no_registration(&seen.name, &seen.region, &seen.caller, None));
             }
             Some(_) => {}
         }
@@ -46,7 +46,7 @@ fn failed(seen: &StatusSeen) -> Error {
     let name = &seen.name;
     Error::failed(Code::REGISTRATION_FAILED, format!("the registration {name} FAILED"))
         .cause("EKS says so when the activation expired before an agent connected")
-        .fix(format!("eksconnect register --name {name} removes the registration and makes it anew"))
+        .fix(format!("{} removes the registration and makes it anew", seen.register("")))
 }
 
 fn timed_out(seen: &StatusSeen, limit: Duration) -> Error {
@@ -83,5 +83,5 @@ fn timed_out(seen: &StatusSeen, limit: Duration) -> Error {
     Error::new(Code::NOT_ACTIVE, Kind::TimedOut, format!("{name} did not become ACTIVE within {limit:#}"))
         .fact("state", format!("{status}{}", expiry.unwrap_or_default()))
         .cause(cause)
-        .fix(format!("remove the cause, then eksconnect register --name {name} continues"))
+        .fix(format!("remove the cause, then {} continues", seen.register("")))
 }

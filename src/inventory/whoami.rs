@@ -20,6 +20,8 @@ pub struct Whoami {
     pub registration: Registration,
     /// The registration's Region.
     pub region: String,
+    /// The Region in use.
+    pub here: String,
     /// What ties the two.
     pub link: Link,
 }
@@ -54,7 +56,10 @@ pub async fn whoami(
         failing("find out what the cluster is", cluster.identity()),
     )?;
     match find(inventory.as_ref(), &caller, &cluster).await? {
-        Some((region, registration, link)) => Ok(Whoami { caller, cluster, registration, region, link }),
+        Some((region, registration, link)) => {
+            let here = inventory.here().to_owned();
+            Ok(Whoami { caller, cluster, registration, region, here, link })
+        }
         None => Err(not_connected(inventory.here(), &caller, &cluster, context)),
     }
 }
@@ -123,7 +128,10 @@ pub(super) fn not_connected(here: &str, caller: &Caller, cluster: &ClusterIdenti
                 "namespace {namespace} says that it is {}, and there is no such registration any more",
                 mark.cluster_arn
             ))
-            .fix(format!("eksconnect register --name {name} --renew connects it again")),
+            .fix(format!("eksconnect register --name {name} --renew{} connects it again", {
+                let region = connector.region().filter(|region| *region != here);
+                region.map(|region| format!(" --region {region}")).unwrap_or_default()
+            })),
         _ => error
             .cause(format!(
                 "it has a connector in namespace {namespace}, whose activation belongs to no registration of account \
@@ -155,7 +163,7 @@ pub async fn whereis(
         survey(contexts),
     );
     let (caller, registration) = answers?;
-    let registration = registration.ok_or_else(|| no_registration(name, &region, &caller))?;
+    let registration = registration.ok_or_else(|| no_registration(name, &region, &caller, None))?;
     let found: Vec<(String, bool, Link)> = contexts_of(&registration, &seen)
         .into_iter()
         .map(|(context, link)| (context.name.clone(), context.current, link))
@@ -176,11 +184,23 @@ pub fn silent(contexts: &[ContextSeen]) -> Vec<(String, String)> {
     contexts.iter().filter_map(silent).collect()
 }
 
-/// There is no registration of that name.
-pub fn no_registration(name: &str, region: &str, caller: &Caller) -> Error {
-    Error::failed(Code::NO_REGISTRATION, format!("there is no registration {name} in {region}"))
-        .cause(format!("account {} has none of that name there", caller.account))
-        .fix("eksconnect list --all-regions shows those that there are")
+/// There is no registration of that name; what the cluster says about where one is.
+pub(super) fn no_registration(
+    name: &str,
+    region: &str,
+    caller: &Caller,
+    cluster: Option<&ClusterIdentity>,
+) -> Error {
+    let error = Error::failed(Code::NO_REGISTRATION, format!("there is no registration {name} in {region}"));
+    let none = format!("account {} has none of that name there", caller.account);
+    let mut connectors = cluster.iter().flat_map(|cluster| &cluster.connectors);
+    let elsewhere = connectors.find(|it| it.claimed().is_some_and(|(_, claimed)| claimed == name));
+    match elsewhere.and_then(|connector| connector.mark.as_ref()) {
+        Some(mark) => error
+            .cause(format!("{none}; the cluster says that it is {}", mark.cluster_arn))
+            .fix("ask in that account and Region: --profile, --region"),
+        None => error.cause(none).fix("eksconnect list --all-regions shows those that there are"),
+    }
 }
 
 fn no_context(name: &str, contexts: &[ContextSeen], silent: &[(String, String)]) -> Error {

@@ -106,10 +106,7 @@ impl AccessView {
 
     /// The run ended: nothing is drawn any more.
     pub fn end(&self, well: bool) {
-        self.lines.end();
-        if !well && self.console.format() == Format::Text {
-            self.console.say("");
-        }
+        self.lines.end(well);
     }
 
     /// The run ended well.

@@ -83,10 +83,7 @@ impl DeregisterView {
 
     /// The run ended: nothing is drawn any more.
     pub fn end(&self, well: bool) {
-        self.lines.end();
-        if !well && self.console.format() == Format::Text {
-            self.console.say("");
-        }
+        self.lines.end(well);
     }
 
     /// The run ended well.
@@ -109,7 +106,9 @@ impl DeregisterView {
             (Removal::Collect, true) => {
                 format!("What was of no use any more is gone from {place} after {took}.")
             }
-            (Removal::Collect, false) => format!("Nothing in {place} is of no use; nothing to do."),
+            (Removal::Collect, false) => {
+                format!("Whatever eksconnect made in {place} is needed; nothing to do.")
+            }
             (Removal::Roles, true) => {
                 let gone = ended.preview.plan.plan.iter().filter_map(|(_, planned)| role_of(&planned.step));
                 format!("Gone from {place}: {BOLD}{}{BOLD:#}.", gone.collect::<Vec<_>>().join(", "))

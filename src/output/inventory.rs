@@ -35,12 +35,13 @@ pub fn listed(console: &Console, listed: &Listed) {
         return console.document(&list_document(listed));
     }
     let everywhere = listed.regions.len() > 1;
-    let place = if everywhere {
-        format!("{} Regions", listed.regions.len())
+    let (word, place) = if everywhere {
+        ("Regions", format!("all {}", listed.regions.len()))
     } else {
-        listed.regions.first().cloned().unwrap_or_default()
+        ("Region", listed.regions.first().cloned().unwrap_or_default())
     };
-    console.say(&format!("{BOLD}Account{BOLD:#}   {}  {BOLD}in{BOLD:#}  {place}", account(&listed.caller)));
+    let account = account(&listed.caller);
+    console.say(&format!("{BOLD}Account{BOLD:#}   {account:<36}  {BOLD}{word}{BOLD:#}  {place}"));
     for (region, why) in &listed.unreadable {
         console.say(&format!("{NOTE}‼{NOTE:#} {region} could not be read: {why}"));
     }
@@ -150,10 +151,17 @@ pub fn is_registration(console: &Console, found: &Whoami, context: &str, server:
         console.say(&format!("{NOTE}‼{NOTE:#} {note}"));
     }
     let (name, because) = (&found.registration.name, found.link);
+    other_region(name, &found.region, &found.here).iter().for_each(|note| console.say(note));
     console.result(&format!(
         "{context} is {BOLD}{name}{BOLD:#}, {} in {} of account {} {DIM}({because}){DIM:#}",
         found.registration.status, found.region, found.caller.account
     ));
+}
+
+/// What is said of a registration that was found in another Region than the one in use.
+pub(super) fn other_region(name: &str, region: &str, here: &str) -> Option<String> {
+    let note = format!("The Region in use is {here}; other commands about {name} need --region {region}.");
+    (region != here).then(|| format!("{NOTE}‼{NOTE:#} {note}"))
 }
 
 /// The contexts that a registration is.

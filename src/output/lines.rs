@@ -1,12 +1,14 @@
 //! The lines of a run, one a topic: drawn and redrawn on a terminal, written once when they are finished elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::console::{BAD, Console, DIM, GOOD};
+use crate::cli::Format;
 use crate::registration::{deregister, step};
 
 /// What a line is about.
@@ -54,6 +56,8 @@ pub(super) struct Lines<T> {
     lines: Mutex<BTreeMap<T, Line>>,
     /// What was written of a registration that takes its time, where nothing can be redrawn.
     written: Mutex<BTreeSet<String>>,
+    /// Whether anything was said.
+    said: AtomicBool,
 }
 
 struct Line {
@@ -76,7 +80,13 @@ impl<T: Titled> Lines<T> {
     pub(super) fn new(console: &Console) -> Self {
         let screen = console.is_live().then(MultiProgress::new);
         let lines = Mutex::new(BTreeMap::new());
-        Self { console: console.clone(), screen, lines, written: Mutex::default() }
+        Self {
+            console: console.clone(),
+            screen,
+            lines,
+            written: Mutex::default(),
+            said: AtomicBool::default(),
+        }
     }
 
     fn with<R>(&self, change: impl FnOnce(&mut BTreeMap<T, Line>) -> R) -> R {
@@ -85,6 +95,7 @@ impl<T: Titled> Lines<T> {
 
     /// A line of text above the lines.
     pub(super) fn say(&self, text: &str) {
+        self.said.store(true, Ordering::Relaxed);
         match &self.screen {
             Some(screen) => screen.suspend(|| self.console.say(text)),
             None => self.console.say(text),
@@ -193,8 +204,8 @@ impl<T: Titled> Lines<T> {
         }
     }
 
-    /// Takes what is unfinished off the screen.
-    pub(super) fn end(&self) {
+    /// Takes what is unfinished off the screen. What went wrong, if it did, is said apart from what was said before.
+    pub(super) fn end(&self, well: bool) {
         self.with(|lines| {
             for line in lines.values_mut() {
                 if let Some(bar) = line.bar.take() {
@@ -202,6 +213,9 @@ impl<T: Titled> Lines<T> {
                 }
             }
         });
+        if !well && self.said.load(Ordering::Relaxed) && self.console.format() == Format::Text {
+            self.console.say("");
+        }
     }
 
     /// Turns a live line into a written one.

@@ -148,10 +148,7 @@ impl RegisterView {
 
     /// The run ended: nothing is drawn any more.
     pub fn end(&self, well: bool) {
-        self.lines.end();
-        if !well && self.console.format() == Format::Text {
-            self.console.say("");
-        }
+        self.lines.end(well);
     }
 
     /// The run ended well.
@@ -179,6 +176,13 @@ impl RegisterView {
             lines.extend(desired.flat_map(|desired| {
                 access::granted(desired, &granted.preview, &granted.proofs, &self.console)
             }));
+        }
+        let first = ended.active && !ended.observed.has_agents();
+        if first && ended.granted.is_none() && !self.console.is_quiet() {
+            lines.push(
+                "To let yourself view its workloads in the console:\n  eksconnect grant-view --principal self"
+                    .to_owned(),
+            );
         }
         self.console.say("");
         self.console.result(&lines.join("\n"));

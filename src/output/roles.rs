@@ -33,18 +33,17 @@ pub fn roles(console: &Console, seen: &RolesSeen) {
         console.say(&format!("{NOTE}‼{NOTE:#} {note}"));
     }
     console.say("");
-    let mut out = vec![format!("{BOLD}Agent role{BOLD:#}           {}", seen.name)];
-    match &seen.agent {
-        None => out.push(fact("", "does not exist")),
-        Some(role) => out.extend(role_facts(seen, role)),
-    }
     let linked = match seen.service_linked {
         Some(true) => "exists",
         Some(false) => "does not exist",
         None => "not known",
     };
-    out.push(format!("{BOLD}Service-linked role{BOLD:#}  {SERVICE_LINKED_ROLE}"));
-    out.push(fact("", linked));
+    let agent = if seen.agent.is_some() { "exists" } else { "does not exist" };
+    let line =
+        |title: &str, name: &str, state: &str| format!("{BOLD}{title:<19}{BOLD:#}  {name:<36}  {state}");
+    let mut out = vec![line("Service-linked role", SERVICE_LINKED_ROLE, linked)];
+    out.push(line("Agent role", &seen.name, agent));
+    out.extend(seen.agent.iter().flat_map(|role| role_facts(seen, role)));
     out.push(String::new());
     out.extend(verdict(seen));
     console.result(&out.join("\n"));

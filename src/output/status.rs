@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::console::{BAD, BOLD, Console, DIM, GOOD, NOTE};
 use super::document::API_VERSION;
-use super::inventory::{account, link, registration};
+use super::inventory::{account, link, other_region, registration};
 use super::table::{Cell, Columns, Tone, table};
 use super::times::{at, distance};
 use crate::access::grants::{Grant, Grants, Held};
@@ -72,6 +72,7 @@ fn text(seen: &StatusSeen, width: Option<usize>) -> String {
     let (left, right) = (account_half(seen), cluster_half(seen));
     let mut out =
         vec![format!("{BOLD}{}{BOLD:#}  in {} of account {}", seen.name, seen.region, account(&seen.caller))];
+    out.extend(other_region(&seen.name, &seen.region, &seen.here));
     out.push(String::new());
     if width.is_none_or(|width| width >= BESIDE) {
         out.extend(beside(&left, &right));

@@ -8,6 +8,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
+use crate::halves::aws_eks;
 use crate::support::{PATIENCE, Scene, until};
 use crate::takeover::{EKSCTL_GRANTS, OFFICIAL, helm_install, kubectl_apply, until_active};
 
@@ -70,7 +71,7 @@ async fn all_regions_are_read_and_those_that_cannot_be_are_said() {
     scene.lease.aws().change_settings(change).await.unwrap();
 
     let run = scene.run(&["list", "--all-regions", "--no-contexts"]).await.expect(0);
-    let run = run.says(&["34 Regions", "af-south-1 could not be read: not enabled for this account"]);
+    let run = run.says(&["Regions  all 34", "af-south-1 could not be read: not enabled for this account"]);
     let rows: Vec<Vec<&str>> =
         run.stdout.lines().skip(1).map(|line| line.split_whitespace().take(2).collect()).collect();
     assert_eq!(
@@ -107,6 +108,7 @@ async fn whoami_tells_the_registration_of_a_context_and_the_reverse() {
         let run = scene.run(&["whoami", "--region", region]).await.expect(0);
         let expected = format!("{current} is onprem1, ACTIVE in eu-west-1");
         assert!(run.stdout.starts_with(&expected), "{}", run.stdout);
+        assert_eq!(run.stderr.contains("need --region eu-west-1"), region != "eu-west-1", "{}", run.stderr);
     }
     let found = scene.run(&["whoami", "-o", "json"]).await.expect(0).json();
     assert_eq!(found["contexts"], json!([{"name": current, "current": true, "because": "activation"}]));
@@ -166,6 +168,28 @@ async fn a_helm_release_in_a_namespace_of_its_own_is_known_too() {
         (&json!("tools"), &json!("Helm release connect"), &json!("good"))
     );
     assert_eq!(status["cluster"]["statesKept"], 2, "with the prefix of the release: {status:#}");
+}
+
+#[tokio::test]
+async fn status_does_not_take_a_registration_of_another_region_for_one_that_is_gone() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let elsewhere = ["status", "--region", "eu-west-3"];
+    let run = scene.run(&elsewhere).await.expect(0);
+    assert!(run.stdout.contains("onprem1 is ACTIVE"), "{}", run.stdout);
+    assert!(run.stdout.contains("other commands about onprem1 need --region eu-west-1"), "{}", run.stdout);
+    // Its agents belong to the one in eu-west-1.
+    let run = scene.run(&[&elsewhere[..], &["--name", "onprem1"]].concat()).await.expect_error("EKSC0442", 1);
+    let arn = format!("arn:aws:eks:eu-west-1:{}:cluster/onprem1", scene.lease.account().id);
+    run.says(&["no registration onprem1 in eu-west-3", &arn, "--region"]);
+
+    aws_eks(&scene).deregister_cluster().name("onprem1").send().await.unwrap();
+    let run = scene.run(&elsewhere).await.expect(0);
+    assert!(run.stdout.contains("onprem1 is not registered any more"), "{}", run.stdout);
+    let again = "eksconnect register --name onprem1 --renew --region eu-west-1";
+    assert!(run.stdout.contains(again), "{}", run.stdout);
+    let run = scene.run(&["whoami", "--region", "eu-west-3"]).await.expect_error("EKSC0440", 1);
+    run.says(&[again]);
 }
 
 #[tokio::test]

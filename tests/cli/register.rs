@@ -22,6 +22,7 @@ async fn a_fresh_cluster_becomes_active_and_again_there_is_nothing_to_do() {
     let account = scene.lease.account().id.clone();
     let run = scene.register(&["--tag", "team=platform"]).await.expect(0);
     assert!(run.stdout.starts_with("onprem1 is ACTIVE after "), "{}", run.stdout);
+    assert!(run.stdout.contains("\n  eksconnect grant-view --principal self\n"), "{}", run.stdout);
     let run =
         run.says(&[&account, "as user/ana", "eu-west-1", "Kubernetes 1.36.3, 2 nodes linux/amd64", "OTHER"]);
     // What will be changed is shown before the first change is reported.

@@ -106,9 +106,7 @@ impl DeregisterView {
             (Removal::Collect, true) => {
                 format!("What was of no use any more is gone from {place} after {took}.")
             }
-            (Removal::Collect, false) => {
-                format!("Whatever eksconnect made in {place} is needed; nothing to do.")
-            }
+            (Removal::Collect, false) => format!("There is nothing to remove in {place}."),
             (Removal::Roles, true) => {
                 let gone = ended.preview.plan.plan.iter().filter_map(|(_, planned)| role_of(&planned.step));
                 format!("Gone from {place}: {BOLD}{}{BOLD:#}.", gone.collect::<Vec<_>>().join(", "))

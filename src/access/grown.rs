@@ -7,8 +7,8 @@ use super::ceiling::reading;
 use super::grants::{Grant, Grants, Held, Maker, Rights, Scope, ceiling};
 use super::names::{CONSOLE_VIEW_ROLE, SCOPED_VIEW_ROLE};
 use super::principal::Principal;
-use crate::manifest::DEFAULT_NAMESPACE;
 use crate::rbac::{Request, Role, RoleRef, Rule, Snapshot};
+use crate::registration::name::in_namespace;
 
 /// A role that reads more than the connector may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,13 +84,8 @@ pub(super) fn command(principal: &Principal, grant: &Grant, namespace: &str) -> 
         command.push_str(" --cluster-role ");
         command.push_str(role);
     }
-    command.push_str(&place(namespace));
+    command.push_str(&in_namespace(namespace));
     command
-}
-
-/// The option that names the connector's namespace, where one is needed.
-pub(super) fn place(namespace: &str) -> String {
-    if namespace == DEFAULT_NAMESPACE { String::new() } else { format!(" --namespace {namespace}") }
 }
 
 /// The role of others that a grant of ours gives.

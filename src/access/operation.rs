@@ -12,8 +12,8 @@ use super::request::{GrantRequest, RevokeRequest};
 use super::step::Step;
 use super::worker::{AccessWorker, CREATED};
 use crate::error::{Error, Remains};
-use crate::manifest::DEFAULT_NAMESPACE;
 use crate::plan::{Conversation, Done, Execution, LeaseSeen, Operation, Plan, Stop, run};
+use crate::registration::name::in_namespace;
 use crate::registration::worker::kubectl_delete;
 
 /// What is to be done about who may view.
@@ -236,9 +236,7 @@ pub(crate) fn left_of_grants(
 /// The command that takes a grant away.
 fn revoke(arn: &str, namespace: &str, detach: bool, name: Option<&str>) -> String {
     let mut command = format!("eksconnect revoke-view --principal {arn}");
-    if namespace != DEFAULT_NAMESPACE {
-        command.push_str(&format!(" --namespace {namespace}"));
-    }
+    command.push_str(&in_namespace(namespace));
     if detach {
         command.push_str(" --detach-iam-policy");
         if let Some(name) = name {

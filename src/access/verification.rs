@@ -3,7 +3,7 @@
 use super::principal::Principal;
 use super::questions::{Question, Topic};
 use super::scope::Scope;
-use crate::manifest::DEFAULT_NAMESPACE;
+use crate::registration::name::in_namespace;
 
 /// By what means something was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,10 +99,7 @@ impl Verification {
     fn grant(&self) -> String {
         let mut command = format!("eksconnect grant-view --principal {}", self.principal);
         command.push_str(&self.scope.options());
-        if self.namespace != DEFAULT_NAMESPACE {
-            command.push_str(" --namespace ");
-            command.push_str(&self.namespace);
-        }
+        command.push_str(&in_namespace(&self.namespace));
         command
     }
 

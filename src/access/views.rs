@@ -5,11 +5,12 @@ pub mod look;
 use std::collections::BTreeSet;
 
 use super::grants::{Form, Grant, Grants, Held, Impersonation, Maker, Scope, ceiling};
-use super::grown::{command, grown_of, place};
+use super::grown::{command, grown_of};
 use super::observed::IamState;
 use super::principal::Principal;
 use crate::manifest::ObjectKind;
 use crate::rbac::{Rule, Snapshot};
+use crate::registration::name::in_namespace;
 
 /// Everybody, as found.
 #[derive(Clone, Debug)]
@@ -171,7 +172,7 @@ fn advice(view: &View, grant: &Grant, facts: &Facts<'_>) -> Vec<Advice> {
     if view.iam == Iam::Absent {
         return vec![missing(
             format!("{who} does not exist in IAM; what it has can be taken away"),
-            format!("eksconnect revoke-view --principal {principal}{}", place(facts.namespace)),
+            format!("eksconnect revoke-view --principal {principal}{}", in_namespace(facts.namespace)),
         )];
     }
     let grant_again = command(principal, grant, facts.namespace);

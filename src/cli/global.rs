@@ -113,6 +113,24 @@ impl GlobalArgs {
         }
     }
 
+    /// Commands to be run where this one was: with its options that say where that is.
+    pub fn there(&self, commands: &str) -> String {
+        let option = |name: &str, value: Option<&str>| {
+            value.map(|value| format!(" --{name} {}", quoted(value))).unwrap_or_default()
+        };
+        let kubeconfig = self.kubeconfig.as_ref().map(|path| path.display().to_string());
+        let cluster =
+            option("kubeconfig", kubeconfig.as_deref()) + &option("context", self.context.as_deref());
+        let account = option("profile", self.profile.as_deref());
+        let placed = |command: &str| match command.split_once(' ') {
+            Some(("kubectl", rest)) => format!("kubectl{cluster} {rest}"),
+            Some(("aws", rest)) => format!("aws{account} {rest}"),
+            Some(("eksconnect", rest)) => format!("eksconnect{account}{cluster} {rest}"),
+            _ => command.to_owned(),
+        };
+        commands.split("; ").map(placed).collect::<Vec<_>>().join("; ")
+    }
+
     /// What they say about the cluster.
     pub fn cluster(&self) -> ClusterSettings {
         ClusterSettings {
@@ -145,9 +163,40 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@=+-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn printed_commands_go_where_this_one_went() {
+        let here = parsed(&["list"]);
+        let commands = "kubectl delete namespace a; aws eks deregister-cluster --name b; rm c";
+        assert_eq!(here.there(commands), commands);
+        let there = parsed(&["list", "--context", "it's b", "--kubeconfig", "/k/c", "--profile", "p"]);
+        assert_eq!(
+            there.there(commands),
+            r"kubectl --kubeconfig /k/c --context 'it'\''s b' delete namespace a; aws --profile p eks deregister-cluster --name b; rm c"
+        );
+        assert_eq!(
+            there.there("eksconnect upgrade"),
+            r"eksconnect --profile p --kubeconfig /k/c --context 'it'\''s b' upgrade"
+        );
+    }
+
+    fn parsed(arguments: &[&str]) -> GlobalArgs {
+        let arguments: Vec<std::ffi::OsString> =
+            std::iter::once("eksconnect").chain(arguments.iter().copied()).map(Into::into).collect();
+        crate::cli::parse(crate::cli::command(None), &arguments).unwrap().global
+    }
 
     #[test]
     fn durations_as_people_write_them() {

@@ -17,6 +17,29 @@ pub struct AgentsSeen {
     pub pods: Vec<PodSeen>,
     /// The last events of the namespace, the newest first.
     pub events: Vec<EventSeen>,
+    /// What of that could not be seen.
+    pub unverified: Vec<String>,
+}
+
+/// The agents of a connector, if there are any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Agents {
+    /// There are.
+    Seen(AgentsSeen),
+    /// There are none.
+    Absent,
+    /// They could not be looked at.
+    Unknown,
+}
+
+impl Agents {
+    /// Those that are seen.
+    pub fn seen(&self) -> Option<&AgentsSeen> {
+        match self {
+            Self::Seen(agents) => Some(agents),
+            Self::Absent | Self::Unknown => None,
+        }
+    }
 }
 
 /// A pod of an agent.

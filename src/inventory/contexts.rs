@@ -46,7 +46,7 @@ async fn identity(contexts: &dyn Contexts, name: &str) -> Result<ClusterIdentity
 
 fn cause(error: &crate::error::Error) -> String {
     let cause = error.facts.iter().find(|fact| fact.label == "cause");
-    cause.map_or_else(|| error.message.clone(), |fact| fact.text.clone())
+    cause.map_or_else(|| error.message.clone(), |fact| format!("{}: {}", error.message, fact.text))
 }
 
 /// The contexts that are the cluster of `registration`, each with what ties them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::agents::AgentsSeen;
+use super::agents::Agents;
 use super::identity::{ClusterIdentity, ConnectorSeen, Link, connector_of, link};
 use super::whoami::{find, no_registration, not_connected};
 use crate::access::grants::{Grants, grants};
@@ -12,6 +12,7 @@ use crate::access::grown::{Grown, grown};
 use crate::error::{Code, Error};
 use crate::manifest::{DEFAULT_NAMESPACE, STATE_PREFIX};
 use crate::ports::{Access, Cluster, Failure, Identity, Inventory, Survey};
+use crate::registration::name::{in_namespace, in_region};
 use crate::registration::observe::failing;
 use crate::registration::observed::{ActivationSecretFacts, Caller, LeaseFacts, Registration};
 
@@ -63,12 +64,17 @@ pub struct StatusSeen {
 impl StatusSeen {
     /// ` --region eu-west-1` where another Region is in use.
     pub(super) fn in_region(&self) -> String {
-        if self.region == self.here { String::new() } else { format!(" --region {}", self.region) }
+        in_region(&self.region, &self.here)
     }
 
     /// The command that registers it, with further options.
     pub(super) fn register(&self, options: &str) -> String {
-        format!("eksconnect register --name {}{options}{}", self.name, self.in_region())
+        let namespace = match &self.cluster {
+            Half::Own(half) => half.connector.as_ref().map(|connector| in_namespace(&connector.namespace)),
+            Half::Silent(_) | Half::Other { .. } => None,
+        };
+        let namespace = namespace.unwrap_or_default();
+        format!("eksconnect register --name {}{options}{namespace}{}", self.name, self.in_region())
     }
 }
 
@@ -102,8 +108,8 @@ pub struct ClusterHalf {
     /// The connector.
     pub connector: Option<ConnectorSeen>,
     /// Its agents.
-    pub agents: Option<AgentsSeen>,
-    /// How many replicas have a state.
+    pub agents: Agents,
+    /// How many of the agents' replicas have a state.
     pub states: Option<usize>,
     /// Whether an activation code is in the cluster.
     pub holds_code: Option<bool>,
@@ -215,8 +221,10 @@ async fn half(ports: &ClusterPorts, identity: &ClusterIdentity, wanted: &Wanted<
     let namespace = connector.map_or(DEFAULT_NAMESPACE, |connector| connector.namespace.as_str());
     let agents = async {
         match connector.and_then(|connector| connector.set.as_deref()) {
-            Some(set) => ports.survey.agents(namespace, set).await.map(Some),
-            None => Ok(None),
+            Some(set) => ports.survey.agents(namespace, set).await.map(Agents::Seen),
+            // What could not be searched may have them.
+            None if identity.unverified.is_some() => Ok(Agents::Unknown),
+            None => Ok(Agents::Absent),
         }
     };
     let (version, agents, secret, lease, rules) = tokio::join!(
@@ -227,14 +235,15 @@ async fn half(ports: &ClusterPorts, identity: &ClusterIdentity, wanted: &Wanted<
         ports.access.rules(),
     );
     let version = aid(version, "read the version of the API server", &mut unverified);
-    let agents = aid(agents, "look at the agents", &mut unverified).flatten();
+    let agents = aid(agents, "look at the agents", &mut unverified).unwrap_or(Agents::Unknown);
+    unverified.extend(agents.seen().iter().flat_map(|agents| agents.unverified.iter().cloned()));
     let secret = aid(secret, "read the activation Secret", &mut unverified).flatten();
     let lease = aid(lease, "read the Lease of eksconnect", &mut unverified).flatten();
     let rules = aid(rules, "read the access rules", &mut unverified);
-    let replicas = agents.as_ref().map_or(0, |agents| agents.replicas);
+    let replicas = agents.seen().map_or(0, |agents| agents.replicas);
     let prefix = connector.and_then(|connector| connector.state_prefix.as_deref()).unwrap_or(STATE_PREFIX);
     let (states, cause) = tokio::join!(ports.cluster.states(namespace, prefix, 0..replicas), async {
-        match &agents {
+        match agents.seen() {
             Some(agents) if agents.ready < agents.replicas => ports.cluster.diagnose(namespace).await,
             Some(_) | None => Ok(None),
         }
@@ -250,8 +259,8 @@ async fn half(ports: &ClusterPorts, identity: &ClusterIdentity, wanted: &Wanted<
         uid: identity.uid.clone(),
         link,
         connector: connector.cloned(),
+        states: states.filter(|_| agents.seen().is_some()).map(|states| states.len()),
         agents,
-        states: states.map(|states| states.len()),
         holds_code: secret.map(|secret: ActivationSecretFacts| secret.holds_code),
         held_by: lease.and_then(|lease: LeaseFacts| lease.held_by).map(|holder| holder.who),
         grants,

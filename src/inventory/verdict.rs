@@ -1,5 +1,6 @@
 //! What both halves of a registration come to, in one line.
 
+use super::agents::Agents;
 use super::status::{ClusterHalf, Half, StatusSeen};
 use crate::registration::observed::{Registration, Status};
 
@@ -41,10 +42,7 @@ pub fn verdict(seen: &StatusSeen) -> Verdict {
     let name = &seen.name;
     let renew = seen.register(" --renew");
     let Some(registration) = &seen.registration else {
-        return bad(
-            format!("{name} is not registered any more, and its agents are still in the cluster"),
-            Some(renew),
-        );
+        return bad(format!("{name} is not registered any more, and {}", still_there(seen)), Some(renew));
     };
     match registration.status {
         Status::Failed => bad(
@@ -52,14 +50,26 @@ pub fn verdict(seen: &StatusSeen) -> Verdict {
             Some(seen.register("")),
         ),
         Status::Deleting => waiting(format!("{name} is being deregistered"), None),
-        Status::Active => of_active(seen, &renew),
+        Status::Active => of_active(seen),
         Status::Creating | Status::Pending | Status::Updating | Status::Unknown(_) => {
             of_pending(seen, registration)
         }
     }
 }
 
-fn of_active(seen: &StatusSeen, renew: &str) -> Verdict {
+/// What a registration that is gone has left.
+fn still_there(seen: &StatusSeen) -> String {
+    match &seen.cluster {
+        Half::Own(half) => match (&half.agents, &half.connector) {
+            (Agents::Seen(_), _) => "its agents are still in the cluster".to_owned(),
+            (_, Some(connector)) => format!("its namespace {} is still in the cluster", connector.namespace),
+            (_, None) => "what is left of it could not be looked at".to_owned(),
+        },
+        Half::Silent(_) | Half::Other { .. } => "its cluster was not looked at".to_owned(),
+    }
+}
+
+fn of_active(seen: &StatusSeen) -> Verdict {
     let name = &seen.name;
     match &seen.cluster {
         Half::Silent(_) => waiting(format!("{name} is ACTIVE; its cluster could not be asked"), None),
@@ -70,11 +80,16 @@ fn of_active(seen: &StatusSeen, renew: &str) -> Verdict {
             Some(format!("eksconnect whoami --name {name}{}", seen.in_region())),
         ),
         Half::Own(half) => {
-            let Some(agents) = &half.agents else {
-                return bad(
-                    format!("{name} is ACTIVE, and its agents are gone from the cluster"),
-                    Some(renew.to_owned()),
-                );
+            let agents = match &half.agents {
+                Agents::Seen(agents) => agents,
+                Agents::Unknown => {
+                    return waiting(format!("{name} is ACTIVE; its agents could not be looked at"), None);
+                }
+                // If their state is lost too, registering says how to go on.
+                Agents::Absent => {
+                    let text = format!("{name} is ACTIVE, and its agents are gone from the cluster");
+                    return bad(text, Some(seen.register("")));
+                }
             };
             if agents.replicas == 0 {
                 return bad(
@@ -113,8 +128,14 @@ fn of_pending(seen: &StatusSeen, registration: &Registration) -> Verdict {
             None,
         ),
         Half::Own(half) => match &half.agents {
-            None => bad(format!("{name} is {status}, and its agents are not in the cluster"), again),
-            Some(agents) if agents.ready < agents.replicas || agents.replicas == 0 => {
+            Agents::Absent => {
+                bad(format!("{name} is {status}, and its agents are not in the cluster"), again)
+            }
+            Agents::Unknown => waiting(
+                format!("{name} is {status}: no agent has connected; its agents could not be looked at"),
+                None,
+            ),
+            Agents::Seen(agents) if agents.ready < agents.replicas || agents.replicas == 0 => {
                 let (ready, replicas) = (agents.ready, agents.replicas);
                 let text = format!("{name} is {status}, and {ready} of its {replicas} agents are ready");
                 match half.cause {
@@ -122,7 +143,7 @@ fn of_pending(seen: &StatusSeen, registration: &Registration) -> Verdict {
                     None => waiting(text, again),
                 }
             }
-            Some(_) => waiting(
+            Agents::Seen(_) => waiting(
                 format!("{name} is {status}: its agents are ready, and EKS has not heard from them yet"),
                 again,
             ),
@@ -180,7 +201,8 @@ mod tests {
     }
 
     fn own(agents: Option<(u32, u32)>, cause: Option<&str>) -> Half {
-        let agents = agents.map(|(ready, replicas)| AgentsSeen { ready, replicas, ..AgentsSeen::default() });
+        let seen = |(ready, replicas)| Agents::Seen(AgentsSeen { ready, replicas, ..AgentsSeen::default() });
+        let agents = agents.map_or(Agents::Absent, seen);
         Half::Own(Box::new(ClusterHalf {
             context: "here".into(),
             server: "https://127.0.0.1:6443".into(),
@@ -202,6 +224,10 @@ mod tests {
     #[test]
     fn one_line_for_each_state() {
         let silent = || Half::Silent("refused".into());
+        let unseen = || match own(None, None) {
+            Half::Own(half) => Half::Own(Box::new(ClusterHalf { agents: Agents::Unknown, ..*half })),
+            other => other,
+        };
         let expired = |cluster| {
             let mut seen = seen(Some(Status::Pending), cluster);
             seen.now += SignedDuration::from_hours(73);
@@ -221,6 +247,9 @@ mod tests {
             expired(silent()),
             seen(Some(Status::Failed), silent()),
             seen(None, own(Some((2, 2)), None)),
+            seen(Some(Status::Active), unseen()),
+            seen(Some(Status::Pending), unseen()),
+            seen(None, unseen()),
         ];
         let lines: Vec<String> = states
             .iter()

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::agents::Agents;
 use super::status::{Half, StatusPorts, StatusSeen, look};
 use crate::error::{Code, Error, Kind};
+use crate::manifest::{AGENT_CONTAINER, DEFAULT_NAMESPACE, STATEFUL_SET};
 use crate::registration::observed::Status;
 
 /// How often is looked while waiting or watching: a person is there, and both sides answer quickly.
@@ -66,17 +68,22 @@ fn timed_out(seen: &StatusSeen, limit: Duration) -> Error {
         }
         Half::Own(half) => match (&half.cause, &half.agents) {
             (Some(cause), _) => cause.clone(),
-            (None, None) => "its agents are not in the cluster".to_owned(),
-            (None, Some(agents)) if agents.ready < agents.replicas => {
+            (None, Agents::Absent) => "its agents are not in the cluster".to_owned(),
+            (None, Agents::Unknown) => "not known, since its agents could not be looked at".to_owned(),
+            (None, Agents::Seen(agents)) if agents.ready < agents.replicas => {
                 let doing =
                     agents.pods.iter().find_map(|pod| Some(format!("{} {}", pod.name, pod.doing.as_ref()?)));
                 let ready = format!("{} of {} agents are ready", agents.ready, agents.replicas);
                 doing.map_or(ready.clone(), |doing| format!("{ready}: {doing}"))
             }
-            (None, Some(_)) => {
-                "its agents are ready, but EKS has not heard from them: look at the agent's log (kubectl \
-                                logs eks-connector-0 connector-agent)"
-                    .to_owned()
+            (None, Agents::Seen(_)) => {
+                let connector = half.connector.as_ref();
+                let namespace = connector.map_or(DEFAULT_NAMESPACE, |connector| connector.namespace.as_str());
+                let set = connector.and_then(|connector| connector.set.as_deref()).unwrap_or(STATEFUL_SET);
+                format!(
+                    "its agents are ready, but EKS has not heard from them: look at the agent's log (kubectl logs -n \
+                     {namespace} {set}-0 {AGENT_CONTAINER})"
+                )
             }
         },
     };

@@ -6,6 +6,7 @@ use super::contexts::{ContextSeen, contexts_of, survey};
 use super::identity::{ClusterIdentity, ConnectorSeen, Link, link};
 use crate::error::{Code, Error};
 use crate::ports::{Contexts, Identity, Inventory, Survey};
+use crate::registration::name::{in_namespace, in_region};
 use crate::registration::observe::failing;
 use crate::registration::observed::{Caller, Registration};
 
@@ -128,10 +129,11 @@ pub(super) fn not_connected(here: &str, caller: &Caller, cluster: &ClusterIdenti
                 "namespace {namespace} says that it is {}, and there is no such registration any more",
                 mark.cluster_arn
             ))
-            .fix(format!("eksconnect register --name {name} --renew{} connects it again", {
-                let region = connector.region().filter(|region| *region != here);
-                region.map(|region| format!(" --region {region}")).unwrap_or_default()
-            })),
+            .fix(format!(
+                "eksconnect register --name {name} --renew{}{} connects it again",
+                in_namespace(namespace),
+                in_region(connector.region().unwrap_or(here), here)
+            )),
         _ => error
             .cause(format!(
                 "it has a connector in namespace {namespace}, whose activation belongs to no registration of account \

@@ -244,7 +244,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "there are none".to_owned() } else { names.join(", ") }
 }
 
-fn unreadable(settings: &ClusterSettings, error: &KubeconfigError) -> Error {
+pub(super) fn unreadable(settings: &ClusterSettings, error: &KubeconfigError) -> Error {
     match error {
         KubeconfigError::ReadConfig(io, path) if io.kind() != std::io::ErrorKind::NotFound => Error::usage(
             Code::KUBECONFIG_INVALID,

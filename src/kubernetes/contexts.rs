@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::client::{ClusterSettings, connect, read};
+use super::client::{ClusterSettings, connect, read, unreadable};
 use super::port::KubernetesCluster;
 use crate::error::Error;
 use crate::inventory::contexts::DEADLINE;
@@ -19,15 +19,12 @@ pub struct KubeContexts {
 }
 
 impl KubeContexts {
-    /// Of the kubeconfig that the settings name: all, or the one that they name. `None` if it cannot be read.
-    pub fn of(settings: &ClusterSettings) -> Option<Self> {
-        let kubeconfig = match read(settings) {
-            Ok(kubeconfig) => kubeconfig,
-            Err(error) => {
-                tracing::debug!("no contexts: {error}");
-                return None;
-            }
-        };
+    /// Of the kubeconfig that the settings name: all, or the one that they name.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read.
+    pub fn of(settings: &ClusterSettings) -> Result<Self, Error> {
+        let kubeconfig = read(settings).map_err(|error| unreadable(settings, &error))?;
         let current = settings.context.clone().or(kubeconfig.current_context).filter(|name| !name.is_empty());
         let names = match &settings.context {
             Some(one) => vec![one.clone()],
@@ -38,7 +35,7 @@ impl KubeContexts {
             plugin_timeout: settings.plugin_timeout.min(DEADLINE),
             ..settings.clone()
         };
-        Some(Self { settings, names, current })
+        Ok(Self { settings, names, current })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde_json::Value;
@@ -28,7 +28,8 @@ const LAST_EVENTS: usize = 5;
 impl Survey for KubernetesCluster {
     fn identity(&self) -> Reply<'_, ClusterIdentity> {
         Box::pin(async {
-            let (uid, sets) = tokio::join!(self.uid(), self.connected.connector_sets());
+            let (uid, sets, marked) =
+                tokio::join!(self.uid(), self.connected.connector_sets(), self.connected.marked());
             let uid = uid?;
             let (sets, unverified) = match sets {
                 Ok(sets) => (sets, None),
@@ -41,7 +42,7 @@ impl Survey for KubernetesCluster {
                 }
                 Err(failure) => return Err(failure),
             };
-            let connectors = self.connected.with_marks(sets).await?;
+            let connectors = self.connected.with_marks(sets, marked?).await?;
             Ok(ClusterIdentity { uid, connectors, unverified })
         })
     }
@@ -63,9 +64,20 @@ impl Connected {
         self.get(&operation("get", object), &object.path()).await?.map(|answer| answer.json()).transpose()
     }
 
-    /// The connectors of these StatefulSets, and the usual namespace if it was made for one and has none.
-    async fn with_marks(&self, sets: Vec<Value>) -> Result<Vec<ConnectorSeen>, Failure> {
-        let mut namespaces: BTreeSet<String> = sets.iter().map(namespace_of).collect();
+    /// Namespaces that eksconnect made for a connector; who may not list them looks where one usually is.
+    async fn marked(&self) -> Result<Vec<String>, Failure> {
+        let ours = encode("app.kubernetes.io/managed-by=eksconnect");
+        let path = format!("/api/v1/namespaces?labelSelector={ours}");
+        match self.list::<Namespace>("list namespaces", &path).await {
+            Ok(namespaces) => Ok(namespaces.iter().map(Namespace::name_any).collect()),
+            Err(failure) if failure.kind == FailureKind::Denied => Ok(Vec::new()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The connectors of these StatefulSets, and those namespaces that were made for one and have none.
+    async fn with_marks(&self, sets: Vec<Value>, marked: Vec<String>) -> Result<Vec<ConnectorSeen>, Failure> {
+        let mut namespaces: BTreeSet<String> = sets.iter().map(namespace_of).chain(marked).collect();
         namespaces.insert(DEFAULT_NAMESPACE.to_owned());
         let marks = namespaces.into_iter().map(|namespace| async move {
             let live = self.live(&ObjectRef::new(ObjectKind::Namespace, &namespace, &namespace)).await?;
@@ -77,8 +89,8 @@ impl Connected {
             ConnectorSeen::of(set, is_ours(set), mark)
         };
         let mut connectors: Vec<ConnectorSeen> = sets.iter().map(connector).collect();
-        let empty = marks.remove(DEFAULT_NAMESPACE).flatten();
-        connectors.extend(empty.map(|mark| ConnectorSeen::of_namespace(DEFAULT_NAMESPACE, mark)));
+        let empty = marks.into_iter().filter_map(|(namespace, mark)| Some((namespace, mark?)));
+        connectors.extend(empty.map(|(namespace, mark)| ConnectorSeen::of_namespace(&namespace, mark)));
         Ok(connectors)
     }
 
@@ -87,12 +99,22 @@ impl Connected {
         let pods = format!("{core}/pods?labelSelector={}", encode(agent_selector()));
         let events = format!("{core}/events");
         let set = ObjectRef::new(ObjectKind::StatefulSet, namespace, set);
-        let (set, pods, events) = tokio::try_join!(
+        let (set, pods, events) = tokio::join!(
             self.live(&set),
             self.list::<Pod>("list pods", &pods),
             self.list::<Event>("list events", &events),
-        )?;
-        let set = set.unwrap_or_default();
+        );
+        let set = set?.unwrap_or_default();
+        // They say more of the agents; who may not see them still learns how many are ready.
+        let mut unverified = Vec::new();
+        let mut missing = |failure: Failure| {
+            unverified.push(format!(
+                "could not look closer at the agents: {}: {}",
+                failure.operation, failure.message
+            ));
+        };
+        let pods = pods.map_err(&mut missing).unwrap_or_default();
+        let events = events.map_err(&mut missing).unwrap_or_default();
         let count = |value: &Value| value.as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
         let mut pods: Vec<PodSeen> = pods.iter().map(pod_seen).collect();
         pods.sort_by(|one, other| one.name.cmp(&other.name));
@@ -102,6 +124,7 @@ impl Connected {
             images: images(&set),
             pods,
             events: last(events),
+            unverified,
         })
     }
 }

@@ -82,9 +82,10 @@ impl Console {
     pub fn redraw(&self, text: &str) {
         let choice = self.stream_color(AutoStream::choice(&io::stdout()));
         // Home, then each line to its end, then what is left below: nothing flickers.
+        let text = fitted(text, screen_of(&io::stdout()));
         let text = match choice {
-            StreamColor::Never => strip_str(text).to_string(),
-            _ => text.to_owned(),
+            StreamColor::Never => strip_str(&text).to_string(),
+            _ => text,
         };
         let text = text.replace('\n', "\x1b[K\n");
         let mut stdout = io::stdout().lock();
@@ -235,13 +236,58 @@ fn terminal_width() -> Option<usize> {
 }
 
 fn width_of(stream: &impl rustix::fd::AsFd) -> Option<usize> {
+    screen_of(stream).map(|(columns, _)| columns)
+}
+
+/// Columns and rows.
+fn screen_of(stream: &impl rustix::fd::AsFd) -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
-    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+    (size.ws_col > 0).then_some((usize::from(size.ws_col), usize::from(size.ws_row)))
+}
+
+/// What of a text fits the screen, with one row left for the cursor: its beginning, and its last paragraph, which says what
+/// it comes to. Where more were written, the screen would scroll, and nothing could be redrawn in its place.
+fn fitted(text: &str, screen: Option<(usize, usize)>) -> String {
+    let Some((columns, rows)) = screen.filter(|(_, rows)| *rows > 0) else { return text.to_owned() };
+    let height = |line: &str| strip_str(line).to_string().chars().count().max(1).div_ceil(columns);
+    let room = rows.saturating_sub(1);
+    if text.lines().map(height).sum::<usize>() <= room {
+        return text.to_owned();
+    }
+    let (body, end) = text.rsplit_once("\n\n").unwrap_or(("", text));
+    let mut left = room.saturating_sub(end.lines().map(height).sum::<usize>() + 1);
+    let mut shown: Vec<&str> = body
+        .lines()
+        .take_while(|line| {
+            let fits = height(line) <= left;
+            left = left.saturating_sub(height(line));
+            fits
+        })
+        .collect();
+    shown.push("…");
+    shown.extend(end.lines());
+    shown.join("\n")
 }
 
 /// Somebody who closes the pipe does not want to read the rest; there is nobody to tell either.
 fn write_line(to: &mut impl Write, line: &str) {
     if writeln!(to, "{line}").and_then(|()| to.flush()).is_err() {
         tracing::trace!("nobody reads the output");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_redrawn_fits_the_screen_and_keeps_its_end() {
+        let text = "onprem1\n\nAWS\n  status ACTIVE\n\n\u{1b}[1mx\u{1b}[0m is ACTIVE\nnext";
+        assert_eq!(fitted(text, None), text);
+        assert_eq!(fitted(text, Some((20, 8))), text);
+        let lower = "onprem1\n\nAWS\n…\n\u{1b}[1mx\u{1b}[0m is ACTIVE\nnext";
+        assert_eq!(fitted(text, Some((20, 7))), lower);
+        // What is wider than the screen takes more than one row of it.
+        assert_eq!(fitted(text, Some((8, 7))), "onprem1\n\n…\n\u{1b}[1mx\u{1b}[0m is ACTIVE\nnext");
     }
 }

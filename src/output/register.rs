@@ -1,6 +1,7 @@
 //! What `register` shows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures::future::BoxFuture;
@@ -37,6 +38,8 @@ pub struct RegisterView {
     wait: Option<std::time::Duration>,
     context: String,
     server: String,
+    /// Whether the place was said.
+    headed: AtomicBool,
     /// Steps that began and have not ended.
     running: Mutex<BTreeMap<StepId, Step>>,
 }
@@ -68,6 +71,7 @@ impl RegisterView {
             wait,
             context: context.to_owned(),
             server: server.to_owned(),
+            headed: AtomicBool::default(),
             running: Mutex::new(BTreeMap::new()),
         }
     }
@@ -208,6 +212,10 @@ impl RegisterView {
         ] {
             self.lines.say(&line);
         }
+        self.notes(observed, plan);
+    }
+
+    fn notes(&self, observed: &Observed, plan: &RegisterPlan) {
         for note in plan.notes.iter().chain(&observed.unverified) {
             self.note(note);
         }
@@ -275,7 +283,12 @@ pub(super) fn describe_nodes(nodes: &[NodeFacts]) -> String {
 
 impl Conversation<Step, Preview> for RegisterView {
     fn planned(&self, seen: &Preview) {
-        self.header(&seen.desired, &seen.observed, &seen.plan);
+        // Going back after an upgrade has a plan too, for the same place.
+        if self.headed.swap(true, Ordering::Relaxed) {
+            self.notes(&seen.observed, &seen.plan);
+        } else {
+            self.header(&seen.desired, &seen.observed, &seen.plan);
+        }
         if seen.plan.question.is_some() {
             // What is agreed to is shown whole, before any line of progress.
             self.console.say(&super::plan::text(seen, &self.context, false));

@@ -12,7 +12,7 @@ use super::times::{at, distance};
 use crate::access::grants::{Grant, Grants, Held};
 use crate::access::grown::Grown;
 use crate::cli::Format;
-use crate::inventory::agents::AgentsSeen;
+use crate::inventory::agents::{Agents, AgentsSeen};
 use crate::inventory::identity::ConnectorSeen;
 use crate::inventory::status::{ClusterHalf, Half, StatusSeen};
 use crate::inventory::verdict::{Health, Verdict, verdict};
@@ -83,7 +83,7 @@ fn text(seen: &StatusSeen, width: Option<usize>) -> String {
         out.extend(right.iter().map(|fact| format!("  {}", line(fact))));
     }
     if let Half::Own(half) = &seen.cluster {
-        if let Some(agents) = &half.agents {
+        if let Some(agents) = half.agents.seen() {
             out.extend(pods(seen, agents, width));
             out.extend(events(seen, agents, width));
         }
@@ -163,11 +163,12 @@ fn own_half(half: &ClusterHalf) -> Vec<Fact> {
         facts.push(("namespace", format!("{namespace}, by {maker}")));
     }
     match &half.agents {
-        Some(agents) => {
+        Agents::Seen(agents) => {
             facts.push(("agents", format!("{} of {} ready", agents.ready, agents.replicas)));
             facts.push(("images", images(agents)));
         }
-        None => facts.push(("agents", "none".to_owned())),
+        Agents::Absent => facts.push(("agents", "none".to_owned())),
+        Agents::Unknown => facts.push(("agents", "could not be looked at".to_owned())),
     }
     if let Some(state) = state(half) {
         facts.push(("state", state));
@@ -181,7 +182,7 @@ fn own_half(half: &ClusterHalf) -> Vec<Fact> {
 
 fn state(half: &ClusterHalf) -> Option<String> {
     let states = half.states?;
-    let replicas = half.agents.as_ref()?.replicas;
+    let replicas = half.agents.seen()?.replicas;
     let code = match half.holds_code {
         Some(true) => "; an activation code is in its Secret",
         Some(false) | None => "",
@@ -290,7 +291,7 @@ fn cluster_document(half: &Half) -> Value {
             "because": half.link.map(link),
             "namespace": half.connector.as_ref().map(|it| it.namespace.as_str()),
             "madeBy": half.connector.as_ref().map(|it| it.maker.to_string()),
-            "agents": half.agents.as_ref().map(agents_document),
+            "agents": half.agents.seen().map(agents_document),
             "statesKept": half.states,
             "holdsActivationCode": half.holds_code,
             "changedBy": half.held_by,

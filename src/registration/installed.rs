@@ -1,10 +1,12 @@
 //! A connector as it stands in a cluster, whoever installed it: what its StatefulSet tells.
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::Value;
 
 use super::step::Step;
 use crate::manifest::{
     AGENT_CONTAINER, DEFAULT_NAMESPACE, FixedFields, Inherited, ObjectRef, STATE_PREFIX, STATEFUL_SET,
+    ready_replicas,
 };
 
 /// A StatefulSet that runs a connector, seen from afar.
@@ -35,6 +37,8 @@ pub struct Installed {
     pub inherited: Inherited,
     /// Whether all its agents are ready, so that Kubernetes would replace them one by one.
     pub steady: bool,
+    /// Whether all its agents are of the newest template, and ready.
+    pub rolled_out: bool,
     /// Why it cannot be adopted, if it cannot.
     pub obstacle: Option<String>,
 }
@@ -68,6 +72,8 @@ impl Installed {
                 fixed: (!as_ours).then_some(fixed),
             },
             steady: live["status"]["readyReplicas"].as_u64().unwrap_or(0) >= replicas,
+            rolled_out: serde_json::from_value::<StatefulSet>(live.clone())
+                .is_ok_and(|set| u64::from(ready_replicas(&set)) >= replicas),
             obstacle: obstacle(live, init),
         }
     }

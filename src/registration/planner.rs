@@ -3,7 +3,7 @@
 use super::desired::Desired;
 use super::observed::{Intent, ObjectState, Observed, Registration, RoleSeen, Status};
 use super::quota::refuse_used_up_quota;
-use super::refusal::{refuse_agents_without_state, refuse_obstacles};
+use super::refusal::{or_without_waiting, refuse_agents_without_state, refuse_obstacles};
 use super::request::RoleChoice;
 use super::rights::{note_what_cannot_be_told, refuse_missing_rights};
 use super::roles::{RolesSeen, note_what_stays, role_steps, uses_desired_role};
@@ -33,7 +33,7 @@ pub struct RegisterPlan {
 /// A conflict: what was seen must not be changed, or not without being asked. Nothing has been changed then.
 pub fn plan(desired: &Desired, observed: &Observed, request_token: &str) -> Result<RegisterPlan, Error> {
     let mut notes = Vec::new();
-    refuse_obstacles(desired, observed)?;
+    refuse_obstacles(desired, observed).map_err(or_without_waiting)?;
     refuse_others(desired, observed)?;
     let situation = situation(desired, observed, &mut notes)?;
     adoption_notes(desired, observed, &mut notes);
@@ -97,6 +97,8 @@ pub(super) fn converge(
         (becomes_ours || holds_code_of(activation_id, observed)) && secret_keeper(observed).is_none();
     let settled = registration.status == Status::Active
         && agents.is_empty()
+        // A run that was stopped may have left some of them as they do not work.
+        && observed.installed.as_ref().is_none_or(|installed| installed.rolled_out)
         && (0..desired.replicas())
             .all(|ordinal| observed.states.get(&ordinal).is_some_and(|state| state == activation_id));
     let spend = holds_code && desired.wait;

@@ -21,6 +21,7 @@ pub(super) fn foreign_set(activation_id: &str) -> Installed {
             }),
         },
         steady: true,
+        rolled_out: true,
         obstacle: None,
     }
 }

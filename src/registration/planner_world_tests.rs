@@ -278,6 +278,7 @@ pub(super) fn carry_out<'a>(
                 registration.status = Status::Active;
                 let id = registration.activation_id.clone().unwrap();
                 world.states = (0..*replicas).map(|ordinal| (ordinal, id.clone())).collect();
+                world.installed.iter_mut().for_each(|installed| installed.rolled_out = true);
             }
             Step::ReserveFile { .. } | Step::KeepActivation | Step::AwaitAgents { .. } => {
                 panic!("{} is a step of one half", step.describe());

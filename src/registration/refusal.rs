@@ -55,11 +55,19 @@ pub(super) fn refuse_obstacles(desired: &Desired, observed: &Observed) -> Result
             )
             .cause(seen)
             .fix(
-                "add a schedulable linux/amd64 node, or let the agents onto one that is tainted with --toleration; with --no-wait the cluster is registered all the same",
+                "add a schedulable linux/amd64 node, or let the agents onto one that is tainted with --toleration",
             ));
         }
     }
     Ok(())
+}
+
+/// What there is to do as well where the agents need not be waited for.
+pub(super) fn or_without_waiting(error: Error) -> Error {
+    if error.code != Code::NO_SUITABLE_NODE {
+        return error;
+    }
+    error.fix("or register all the same, with --no-wait: the agents start once there is such a node")
 }
 
 /// A cluster has one registration.
@@ -72,11 +80,13 @@ pub(super) fn refuse_second_name(desired: &Desired, observed: &Observed) -> Resu
     .cause(format!("namespace {} belongs to {}", desired.settings.namespace, other.arn))
     .fix(match &other.status {
         Status::Unknown(_) => format!(
-            "use that account and Region, or remove that registration there first: aws eks deregister-cluster --name {}",
-            other.name
+            "use that account and Region, or remove that registration there first: eksconnect deregister --name {} \
+             --region {}",
+            other.name,
+            other.arn.split(':').nth(3).unwrap_or_default()
         ),
         _ => format!(
-            "use --name {}, or remove it first: aws eks deregister-cluster --name {} --region {}",
+            "use --name {}, or remove it first: eksconnect deregister --name {} --region {}",
             other.name, other.name, observed.region
         ),
     }))

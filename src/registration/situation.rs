@@ -2,6 +2,7 @@
 //! is removed.
 
 use super::desired::Desired;
+use super::name::in_namespace;
 use super::observed::{Observed, Registration, Status};
 use super::proof::{Proof, prove};
 use super::refusal::{name_held, refuse_second_name};
@@ -119,7 +120,10 @@ fn state_lost(desired: &Desired, registration: &Registration) -> Error {
         "the namespace or the Secrets {}-* were deleted; their activation code cannot be used again",
         desired.settings.inherited.state_prefix()
     ))
-    .fix(format!("make it anew: eksconnect register --name {name} --renew"))
+    .fix(format!(
+        "make it anew: eksconnect register --name {name} --renew{}",
+        in_namespace(&desired.settings.namespace)
+    ))
 }
 
 /// The activation with which a registration that is not ACTIVE yet can still become so: its code is at hand, or its

@@ -88,7 +88,7 @@ where
     show.note("The new agents do not work; going back to the ones before.");
     let mut back = Upgrade::new(ports, access, request, Some(before));
     match run(&mut back, show, stop).await {
-        Ok(_) => Err(rolled_back(&operation.name(), error)),
+        Ok(_) => Err(rolled_back(&operation.name(), error, operation.new_credentials())),
         Err(second) => Err(operation.list_remains(not_rolled_back(&operation.name(), error, &second))),
     }
 }
@@ -190,11 +190,20 @@ impl<'a> Upgrade<'a> {
         (manifest::ready_replicas(&live) < *replicas).then(|| before.clone())
     }
 
+    /// The Secret whose credentials are new ones: what they were before is not known, so they stay.
+    fn new_credentials(&self) -> Option<String> {
+        let applied = |(step, done): &(Step, Done)| match step {
+            Step::ApplyPullSecret(object) if !done.unchanged => Some(object.reference.to_string()),
+            _ => None,
+        };
+        self.done.iter().find_map(applied)
+    }
+
     fn list_remains(&self, mut error: Error) -> Error {
         if self.changed() || self.half_way {
             error.remains.push(Remains {
                 what: format!("agents of {} of which some may be as before and some as wanted", self.name()),
-                remove_with: format!("eksconnect upgrade --name {} (the same command goes on)", self.name()),
+                remove_with: "run the same command again: it goes on".to_owned(),
             });
         }
         error
@@ -210,7 +219,7 @@ impl Operation for Upgrade<'_> {
         let alone = Alone(self.dead_lease.as_ref());
         let (preview, current) = look(self.ports, self.request, self.fixed.as_ref(), Some(alone)).await?;
         let observed = &preview.observed;
-        let steady = observed.installed.as_ref().is_some_and(|installed| installed.steady);
+        let worked = observed.installed.as_ref().is_some_and(|installed| installed.rolled_out);
         let active = observed.registration.as_ref().is_some_and(|it| it.status == Status::Active);
         if !preview.plan.plan.is_empty() && self.viewers.get().is_none() {
             let namespace = &preview.desired.settings.namespace;
@@ -219,7 +228,7 @@ impl Operation for Upgrade<'_> {
             self.viewers.get_or_init(|| found);
         }
         // Of several looks the first saw what was there before.
-        self.before.get_or_init(|| (current, steady && active));
+        self.before.get_or_init(|| (current, worked && active));
         Ok(preview)
     }
 

@@ -18,7 +18,7 @@ use crate::{aws, kubernetes};
 
 pub(super) async fn list(console: &Console, global: &GlobalArgs, args: &ListArgs) -> Result<ExitCode, Error> {
     let aws = aws::connect(&global.aws()).await?;
-    let contexts = (!args.no_contexts).then(|| kubernetes::KubeContexts::of(&global.cluster())).flatten();
+    let contexts = if args.no_contexts { None } else { contexts(&global.cluster())? };
     let ports = ListPorts {
         identity: Arc::new(aws::Sts::new(&aws)),
         inventory: Arc::new(aws::EksInventory::new(&aws)),
@@ -27,6 +27,16 @@ pub(super) async fn list(console: &Console, global: &GlobalArgs, args: &ListArgs
     let listed = every(&ports, args.all_regions).await?;
     output::listed(console, &listed);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The contexts of the kubeconfig. Who has none, and names none, has no contexts.
+fn contexts(settings: &kubernetes::ClusterSettings) -> Result<Option<kubernetes::KubeContexts>, Error> {
+    let named = settings.kubeconfig.is_some() || !settings.from_environment.is_empty();
+    match kubernetes::KubeContexts::of(settings) {
+        Ok(contexts) => Ok(Some(contexts)),
+        Err(error) if error.code == Code::NO_KUBECONFIG && !named => Ok(None),
+        Err(error) => Err(error.fix("or look without it: --no-contexts")),
+    }
 }
 
 pub(super) async fn whoami(
@@ -46,13 +56,7 @@ pub(super) async fn whoami(
         output::is_registration(console, &found, &context, &server);
         return Ok(ExitCode::SUCCESS);
     };
-    let Some(contexts) = kubernetes::KubeContexts::of(&global.cluster()) else {
-        // Says which kubeconfig was looked for, and why it cannot be used.
-        kubernetes::connect(&global.cluster()).await?;
-        return Err(
-            Error::usage(Code::NO_KUBECONFIG, "no kubeconfig was found").fix("name one with --kubeconfig")
-        );
-    };
+    let contexts = kubernetes::KubeContexts::of(&global.cluster())?;
     let found = whereis(&identity, &inventory, &contexts, name.as_str()).await?;
     output::is_context(console, &found);
     Ok(ExitCode::SUCCESS)

@@ -92,7 +92,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     match ended {
         Ok(code) => code,
-        Err(error) => {
+        Err(mut error) => {
+            for remains in &mut error.remains {
+                remains.remove_with = cli.global.there(&remains.remove_with);
+            }
             console.error(&error);
             ExitCode::from(error.exit_code())
         }

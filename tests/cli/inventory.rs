@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use eksconnect_sandbox::aws::control::{FaultKind, SettingsChange, SettingsPatch};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::halves::aws_eks;
@@ -247,6 +248,32 @@ async fn status_of_half_a_registration() {
 }
 
 #[tokio::test]
+async fn agents_that_were_deleted_come_back_by_registering_where_their_state_is() {
+    let scene = Scene::new().await;
+    let there = ["register", "--name", "onprem1", "--namespace", "tools"];
+    scene.run(&there).await.expect(0);
+    let sets: Api<StatefulSet> = Api::namespaced(scene.client().await, "tools");
+    sets.delete("eks-connector", &DeleteParams::default()).await.unwrap();
+    let status = scene.run(&["status", "-o", "json"]).await.expect(0).json();
+    let (verdict, cluster) = (&status["verdict"], &status["cluster"]);
+    assert!(verdict["text"].as_str().unwrap().contains("its agents are gone from the cluster"), "{status:#}");
+    // Not made anew: that would be another registration, and in another namespace.
+    assert_eq!(verdict["next"], format!("eksconnect {}", there.join(" ")), "{status:#}");
+    assert_eq!((&cluster["namespace"], &cluster["statesKept"]), (&json!("tools"), &Value::Null));
+    scene.run(&there).await.expect(0);
+    let registered = scene.calls().await.iter().filter(|call| call.operation == "RegisterCluster").count();
+    assert_eq!(registered, 1);
+}
+
+#[tokio::test]
+async fn a_kubeconfig_or_a_context_that_is_not_there_is_no_empty_column() {
+    let scene = Scene::new().await;
+    scene.run(&["list", "--kubeconfig", "/nope"]).await.expect_error("EKSC0301", 2).says(&["--no-contexts"]);
+    let run = scene.run(&["list", "--context", "nope"]).await.expect(0);
+    assert!(run.stderr.contains("the kubeconfig has no context \"nope\""), "{}", run.stderr);
+}
+
+#[tokio::test]
 async fn waiting_for_active_ends_with_it_or_names_the_cause() {
     let scene = Scene::new().await;
     scene.register(&["--no-wait", "--agent-image", "registry.invalid/agent:1"]).await.expect(0);
@@ -292,7 +319,7 @@ async fn what_may_not_be_read_is_said_and_the_rest_is_shown() {
     let role: Value = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "reader"},
         "rules": [
-            {"apiGroups": [""], "resources": ["namespaces", "pods", "events"], "verbs": ["get", "list"]},
+            {"apiGroups": [""], "resources": ["namespaces", "pods"], "verbs": ["get", "list"]},
             {"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["get"]},
         ],
     });
@@ -310,9 +337,16 @@ async fn what_may_not_be_read_is_said_and_the_rest_is_shown() {
     let status = scene.run(&arguments).await.expect(0).json();
     assert_eq!(status["verdict"]["health"], "good", "{status:#}");
     let unverified = status["cluster"]["unverified"].to_string();
-    for what in ["search every namespace", "activation Secret", "access rules"] {
+    for what in ["search every namespace", "activation Secret", "access rules", "list events"] {
         assert!(unverified.contains(what), "{what}: {unverified}");
     }
+    // What only says more of the agents does not hide them.
+    let agents = &status["cluster"]["agents"];
+    assert_eq!(
+        (&agents["ready"], agents["pods"].as_array().map(Vec::len)),
+        (&json!(2), Some(2)),
+        "{agents:#}"
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use eksconnect_sandbox::node::runtime::table::MIRROR_REGISTRY;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::Api;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::by_hand::Activation;
@@ -81,17 +82,77 @@ async fn agents_that_do_not_work_are_rolled_back_and_that_is_said() {
     scene.register(&[]).await.expect(0);
     let before = set(&scene).await;
     let bad = ["upgrade", "--agent-image", "public.ecr.aws/amazon-ssm-agent/none:1", "--wait-timeout", "15s"];
-    let run = scene.run(&bad).await.expect_error("EKSC0471", 1);
-    run.says(&[
+    let run = scene.run(&bad).await.expect_error("EKSC0471", 1).says(&[
         "going back to the ones before",
         "onprem1 is ACTIVE as before",
         "public.ecr.aws/amazon-ssm-agent/none:1",
     ]);
+    // Where it works is said once, and how the new agents stood is over.
+    assert_eq!(run.stderr.matches("Account ").count(), 1, "{}", run.stderr);
+    assert!(!run.stderr.contains("of 2 ready;"), "{}", run.stderr);
     let after = set(&scene).await;
     assert_eq!(after["spec"]["template"], before["spec"]["template"]);
     assert_eq!(after["status"]["readyReplicas"], 2);
     let run = scene.run(&["upgrade"]).await.expect(0);
     assert!(run.stdout.contains("nothing to do"), "{}", run.stdout);
+}
+
+#[tokio::test]
+async fn agents_that_a_stopped_run_left_broken_are_not_in_order() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    // As if the run had been killed once it had applied.
+    let broken = ["--agent-image", "registry.invalid/agent:1"];
+    scene.register(&[&broken[..], &["--no-wait"]].concat()).await.expect(0);
+    let waits = [&broken[..], &["--wait-timeout", "5s"]].concat();
+    let again = [&["upgrade"], &waits[..]].concat();
+    scene.run(&again).await.expect_error("EKSC0412", 4).says(&["registry.invalid/agent:1"]);
+    scene.register(&waits).await.expect_error("EKSC0412", 4);
+    let plan = scene.run(&[&again[..], &["--dry-run", "-o", "json"]].concat()).await.expect(0).json();
+    assert_ne!(plan["steps"], json!([]), "{plan:#}");
+    let standard = "public.ecr.aws/amazon-ssm-agent/amazon-ssm-agent:3.2.2303.0";
+    let run = scene.run(&["upgrade", "--agent-image", standard]).await.expect(0);
+    assert!(run.stdout.contains("is upgraded, and ACTIVE"), "{}", run.stdout);
+}
+
+#[tokio::test]
+async fn what_cannot_be_rolled_back_is_said() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let secret = |registry: &str| {
+        let document = json!({ "auths": { registry: { "auth": "b2xkOm9sZA==" } } });
+        scene.home_file(&format!("{registry}.json"), &document.to_string())
+    };
+    let (old, new) = (secret("old.example.com"), secret("new.example.com"));
+    scene.run(&["upgrade", "--pull-secret-file", old.to_str().unwrap()]).await.expect(0);
+    let bad = [
+        "upgrade",
+        "--pull-secret-file",
+        new.to_str().unwrap(),
+        "--agent-image",
+        "registry.invalid/agent:1",
+        "--wait-timeout",
+        "5s",
+    ];
+    let run = scene.run(&bad).await.expect_error("EKSC0471", 5);
+    run.says(&[
+        "Secret eks-connector/eks-connector-pull, with the new credentials",
+        "--pull-secret-file FILE",
+    ]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused() {
+    let scene = Scene::new().await;
+    scene.register(&[]).await.expect(0);
+    let direct = ["upgrade", "--no-proxy", "intra.example.com"];
+    scene.run(&direct).await.expect_error("EKSC0107", 2).says(&["--no-proxy needs a proxy"]);
+    let sets: Api<StatefulSet> = Api::namespaced(scene.client().await, NAMESPACE);
+    let none = json!({ "spec": { "replicas": 0 } });
+    sets.patch("eks-connector", &PatchParams::default(), &Patch::Merge(none)).await.unwrap();
+    scene.run(&["upgrade"]).await.expect_error("EKSC0470", 3).says(&["scaled to none", "--replicas N"]);
+    scene.run(&["upgrade", "--replicas", "2"]).await.expect(0);
+    assert_eq!(set(&scene).await["status"]["readyReplicas"], 2);
 }
 
 #[tokio::test]

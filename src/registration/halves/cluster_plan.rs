@@ -10,7 +10,7 @@ use crate::registration::planner::{
     RegisterPlan, activation_secret_out_of_shape, apply_agents, begin, is_used_by_pods, out_of_shape,
     remove_obsolete, remove_superfluous, superfluous,
 };
-use crate::registration::refusal::refuse_obstacles;
+use crate::registration::refusal::{or_without_waiting, refuse_obstacles};
 use crate::registration::rights::{note_what_cannot_be_told, refuse_missing_rights};
 use crate::registration::step::Step;
 use crate::registration::takeover::{adoption_notes, question, refuse_kept_secret, refuse_others};
@@ -25,7 +25,7 @@ pub(super) fn plan(
     handed: &Handed,
     token: &str,
 ) -> Result<RegisterPlan, Error> {
-    refuse_obstacles(desired, observed)?;
+    refuse_obstacles(desired, observed).map_err(or_without_waiting)?;
     refuse_others(desired, observed)?;
     refuse_another(desired, observed, handed)?;
     let id = &handed.activation.id;

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::ending::nothing_here;
+use super::ending::{no_proxy, nothing_here, scaled_to_none};
 use super::planner::plan;
-use super::request::UpgradeRequest;
+use super::request::{Change, UpgradeRequest};
 use crate::error::{Code, Error};
 use crate::manifest::workload::Workload;
 use crate::manifest::{self, ObjectKind, ObjectRef, STATEFUL_SET, workload_of};
@@ -64,8 +64,14 @@ pub(super) async fn look(
     let name = registration_name(request, &ports.region, &caller.account, &namespace, live.as_ref())?;
     let text = |live: &Value| live["data"]["ca.crt"].as_str().map(str::to_owned);
     let current = workload_of(&set, policy.as_ref(), authorities.as_ref().and_then(text), &api_server);
+    if current.replicas == 0 && request.changes.replicas.is_none() {
+        return Err(scaled_to_none(&namespace));
+    }
     let mut notes = Vec::new();
     let workload = fixed.cloned().unwrap_or_else(|| request.changes.applied(&current, &mut notes));
+    if matches!(request.changes.no_proxy, Change::Set(_)) && workload.proxy.url.is_none() && fixed.is_none() {
+        return Err(no_proxy());
+    }
     let registering = RegisterRequest {
         name,
         namespace,

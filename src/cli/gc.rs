@@ -7,6 +7,7 @@ use clap::Args;
 use super::dry_run::DryRun;
 use super::global::{HOW_LONG, duration};
 use crate::error::Error;
+use crate::registration::deregister::garbage::USUAL_AGE;
 use crate::registration::deregister::request::{GcRequest, Sides};
 use crate::registration::name::check_namespace;
 
@@ -36,7 +37,7 @@ pub struct GcArgs {
     #[arg(long, help_heading = WHAT)]
     aws_only: bool,
     /// Leave alone what is younger: unused roles since they were made, registrations since their activation expired
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration, help_heading = WHAT)]
+    #[arg(long, value_name = "DURATION", default_value = USUAL_AGE, value_parser = duration, help_heading = WHAT)]
     older_than: Duration,
     /// How long to wait until everything is gone
     #[arg(

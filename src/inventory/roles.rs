@@ -8,6 +8,7 @@ use super::list::why;
 use crate::error::Error;
 use crate::manifest;
 use crate::ports::{Failure, FailureKind, Identity, Inventory, Roles};
+use crate::registration::deregister::roles::is_role;
 use crate::registration::observe::failing;
 use crate::registration::observed::{Caller, Permissions, Registration, Role};
 use crate::registration::request::{RoleChoice, RoleDesign};
@@ -37,7 +38,10 @@ pub struct RolesSeen {
     pub service_linked: Option<bool>,
     /// The Regions that were searched for registrations.
     pub regions: Vec<String>,
-    /// The registrations that use the agent role, each with its Region.
+    /// Those of them that could not be read: they may have registrations that use the agent role.
+    pub unread: Vec<String>,
+    /// The registrations that use the agent role, by its name, each with its Region. They may do so though it is gone, or
+    /// was made anew with another path.
     pub used_by: Vec<(String, Registration)>,
     /// What could not be read.
     pub unverified: Vec<String>,
@@ -70,14 +74,17 @@ pub async fn look_at_roles(ports: &RolePorts, name: &str, everywhere: bool) -> R
             None
         }
     };
-    let mut used_by = Vec::new();
+    let (mut used_by, mut unread) = (Vec::new(), Vec::new());
     for (region, answer) in regions.iter().zip(found) {
         match answer {
-            Ok(all) => used_by
-                .extend(all.into_iter().filter(|it| uses(it, agent.as_ref())).map(|it| (region.clone(), it))),
+            Ok(all) => {
+                let users = all.into_iter().filter(|it| is_role(it.role_arn.as_deref(), name));
+                used_by.extend(users.map(|it| (region.clone(), it)));
+            }
             // Nothing can be registered in a Region that the account has not enabled.
             Err(failure) if everywhere && failure.kind == FailureKind::RejectedCredentials => {}
             Err(failure) => {
+                unread.push(region.clone());
                 unverified
                     .push(format!("could not list the connected clusters of {region}: {}", why(&failure)));
             }
@@ -87,11 +94,7 @@ pub async fn look_at_roles(ports: &RolePorts, name: &str, everywhere: bool) -> R
         unverified.push(format!("could not read the inline policy of the role {name} (iam:GetRolePolicy)"));
     }
     let name = name.to_owned();
-    Ok(RolesSeen { caller, name, agent, service_linked, regions, used_by, unverified })
-}
-
-fn uses(registration: &Registration, role: Option<&Role>) -> bool {
-    role.is_some_and(|role| registration.role_arn.as_ref() == Some(&role.arn))
+    Ok(RolesSeen { caller, name, agent, service_linked, regions, unread, used_by, unverified })
 }
 
 fn told(failure: &Failure) -> String {
@@ -155,6 +158,7 @@ mod tests {
             agent,
             service_linked,
             regions: vec!["eu-west-1".into()],
+            unread: Vec::new(),
             used_by: Vec::new(),
             unverified: Vec::new(),
         }

@@ -101,12 +101,16 @@ impl DeregisterView {
         .collect();
         let (place, took) = (places.join(" and "), seconds(ended.took));
         let text = match (self.removal, ended.changed) {
-            (Removal::Deregister, true) => format!("{BOLD}{name}{BOLD:#} is gone from {place} after {took}."),
+            (Removal::Deregister, true) => {
+                let kept = kept_namespace(&ended.preview);
+                let kept = kept.map(|namespace| format!(" Namespace {namespace} stays.")).unwrap_or_default();
+                format!("{BOLD}{name}{BOLD:#} is gone from {place} after {took}.{kept}")
+            }
             (Removal::Deregister, false) => format!("There is nothing of {name} in {place}; nothing to do."),
             (Removal::Collect, true) => {
                 format!("What was of no use any more is gone from {place} after {took}.")
             }
-            (Removal::Collect, false) => format!("There is nothing to remove in {place}."),
+            (Removal::Collect, false) => format!("There is nothing to remove in {place}; nothing to do."),
             (Removal::Roles, true) => {
                 let gone = ended.preview.plan.plan.iter().filter_map(|(_, planned)| role_of(&planned.step));
                 format!("Gone from {place}: {BOLD}{}{BOLD:#}.", gone.collect::<Vec<_>>().join(", "))
@@ -218,6 +222,15 @@ impl DeregisterView {
 fn name_of(preview: &DeregisterPreview) -> String {
     let name = preview.plan.target.as_ref().and_then(|target| target.name.clone());
     name.unwrap_or_else(|| "the connector".to_owned())
+}
+
+/// The connector's namespace, if it stays.
+fn kept_namespace(preview: &DeregisterPreview) -> Option<&str> {
+    let cluster = preview.seen.cluster.as_ref().filter(|cluster| cluster.live.is_some())?;
+    let goes = |step: &Step| matches!(step, Step::AwaitNamespace { .. });
+    let stays = !preview.plan.plan.iter().any(|(_, planned)| goes(&planned.step));
+    let theirs = preview.plan.target.as_ref().is_some_and(|target| target.theirs);
+    (stays && theirs).then_some(cluster.namespace.as_str())
 }
 
 fn deregistered(step: &Step) -> Option<&str> {

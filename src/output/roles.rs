@@ -14,9 +14,9 @@ use crate::inventory::roles::{RolesSeen, Usable};
 use crate::manifest;
 use crate::plan::{Conversation, Event, Reporter};
 use crate::registration::halves::roles::{RolesDone, RolesPreview};
-use crate::registration::observed::{Permissions, Role};
+use crate::registration::observed::{Permissions, Registration, Role};
 use crate::registration::register::Preview;
-use crate::registration::request::RoleDesign;
+use crate::registration::request::{DEFAULT_ROLE_NAME, RoleDesign};
 use crate::registration::role_drift::RolePart;
 use crate::registration::step::{SERVICE_LINKED_ROLE, Step, Topic};
 
@@ -44,6 +44,8 @@ pub fn roles(console: &Console, seen: &RolesSeen) {
     let mut out = vec![line("Service-linked role", SERVICE_LINKED_ROLE, linked)];
     out.push(line("Agent role", &seen.name, agent));
     out.extend(seen.agent.iter().flat_map(|role| role_facts(seen, role)));
+    // Also of a role that does not exist: who uses it cannot do without.
+    out.push(fact("used by", &users(seen)));
     out.push(String::new());
     out.extend(verdict(seen));
     console.result(&out.join("\n"));
@@ -78,31 +80,46 @@ fn role_facts(seen: &RolesSeen, role: &Role) -> Vec<String> {
     if !tags.is_empty() {
         facts.push(fact("tags", &tags.join(", ")));
     }
-    facts.push(fact("used by", &users(seen)));
     facts
 }
 
 fn users(seen: &RolesSeen) -> String {
     let everywhere = seen.regions.len() > 1;
-    let place = if everywhere { "any Region".to_owned() } else { seen.regions.join("") };
+    let unread = match seen.unread.as_slice() {
+        [] => None,
+        [one] => Some(format!("could not list {one}")),
+        several => Some(format!("could not list {} Regions", several.len())),
+    };
     if seen.used_by.is_empty() {
-        let more = if everywhere { "" } else { "; --all-regions looks in the others" };
-        return format!("no registration in {place}{more}");
+        return match unread {
+            Some(unread) if seen.unread.len() == seen.regions.len() => format!("not known ({unread})"),
+            Some(unread) => format!("none seen; {unread}"),
+            None if everywhere => "no registration in any Region".to_owned(),
+            None => {
+                format!("no registration in {}; --all-regions looks in the others", seen.regions.join(""))
+            }
+        };
     }
-    let named = |(region, registration): &(String, _)| {
-        let registration: &crate::registration::observed::Registration = registration;
-        format!("{} in {region}", registration.name)
+    let named = |(region, registration): &(String, Registration)| {
+        // A role that was made anew with another path is not the one that the registration has.
+        let other = match (&seen.agent, &registration.role_arn) {
+            (Some(role), Some(arn)) if role.arn != *arn => format!(" (as {arn})"),
+            _ => String::new(),
+        };
+        format!("{} in {region}{other}", registration.name)
     };
     let mut names: Vec<String> = seen.used_by.iter().take(NAMED).map(named).collect();
     if seen.used_by.len() > NAMED {
         names.push(format!("and {} more", seen.used_by.len() - NAMED));
     }
-    names.join(", ")
+    let unread = unread.map(|unread| format!("; {unread}")).unwrap_or_default();
+    format!("{}{unread}", names.join(", "))
 }
 
 fn verdict(seen: &RolesSeen) -> Vec<String> {
     let name = &seen.name;
-    let create = "  eksconnect roles create".to_owned();
+    let named = if name == DEFAULT_ROLE_NAME { String::new() } else { format!(" --role-name {name}") };
+    let create = format!("  eksconnect roles create{named}");
     match seen.usable() {
         Usable::Yes => vec![format!("{GOOD}✓{GOOD:#} Clusters can be registered with them.")],
         Usable::OnceMade => {
@@ -125,7 +142,12 @@ fn roles_document(seen: &RolesSeen) -> Value {
         .used_by
         .iter()
         .map(|(region, registration)| {
-            json!({ "region": region, "name": registration.name, "status": registration.status.to_string() })
+            json!({
+                "region": region,
+                "name": registration.name,
+                "status": registration.status.to_string(),
+                "roleArn": registration.role_arn,
+            })
         })
         .collect();
     let differs: Vec<String> = seen.parts_that_differ().iter().map(ToString::to_string).collect();
@@ -147,7 +169,9 @@ fn roles_document(seen: &RolesSeen) -> Value {
         "name": seen.name,
         "agentRole": agent,
         "serviceLinkedRole": seen.service_linked,
+        "usedBy": used_by,
         "regions": seen.regions,
+        "unreadRegions": seen.unread,
         "usable": match seen.usable() {
             Usable::Yes => "yes",
             Usable::OnceMade => "once-made",
@@ -294,5 +318,80 @@ impl Conversation<Step, RolesPreview> for RolesView {
 
     fn note(&self, text: &str) {
         self.say_note(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registration::observed::{Caller, Status};
+
+    const AGENT: &str = "arn:aws:iam::111122223333:role/p/Agent";
+
+    fn seen(regions: &[&str], unread: &[&str], users: &[&str]) -> RolesSeen {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let user = |arn: &&str| Registration {
+            name: "onprem1".into(),
+            arn: "arn:aws:eks:eu-west-1:111122223333:cluster/onprem1".into(),
+            status: Status::Active,
+            created_at: None,
+            activation_id: None,
+            activation_expiry: None,
+            role_arn: Some((*arn).to_owned()),
+            provider: None,
+            tags: [].into(),
+        };
+        RolesSeen {
+            caller: Caller {
+                account: "111122223333".into(),
+                arn: "arn:aws:iam::111122223333:user/ana".into(),
+            },
+            name: "Agent".into(),
+            agent: Some(Role {
+                arn: AGENT.into(),
+                trust: manifest::AGENT_TRUST.into(),
+                permissions: Permissions::Absent,
+                ours: true,
+                boundary: None,
+                tags: [].into(),
+            }),
+            service_linked: Some(true),
+            regions: words(regions),
+            unread: words(unread),
+            used_by: users.iter().map(|arn| ("eu-west-1".to_owned(), user(arn))).collect(),
+            unverified: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn where_it_could_not_be_looked_nobody_is_said_to_use_the_role() {
+        const ALL: [&str; 3] = ["eu-west-1", "eu-west-2", "us-east-1"];
+        let said = |regions: &[&str], unread: &[&str], who: &[&str]| users(&seen(regions, unread, who));
+        assert_eq!(said(&ALL, &[], &[]), "no registration in any Region");
+        assert_eq!(
+            said(&ALL[..1], &[], &[]),
+            "no registration in eu-west-1; --all-regions looks in the others"
+        );
+        assert_eq!(said(&ALL[..1], &ALL[..1], &[]), "not known (could not list eu-west-1)");
+        assert_eq!(said(&ALL, &ALL, &[]), "not known (could not list 3 Regions)");
+        assert_eq!(said(&ALL, &ALL[..2], &[]), "none seen; could not list 2 Regions");
+        assert_eq!(said(&ALL, &ALL[1..2], &[AGENT]), "onprem1 in eu-west-1; could not list eu-west-2");
+    }
+
+    #[test]
+    fn a_user_of_another_role_of_that_name_is_told_apart() {
+        let other = "arn:aws:iam::111122223333:role/Agent";
+        let said = users(&seen(&["eu-west-1"], &[], &[AGENT, other]));
+        assert_eq!(said, format!("onprem1 in eu-west-1, onprem1 in eu-west-1 (as {other})"));
+    }
+
+    #[test]
+    fn the_command_that_makes_a_role_names_it() {
+        let command = |name: &str| {
+            let missing = RolesSeen { name: name.into(), agent: None, ..seen(&["eu-west-1"], &[], &[]) };
+            verdict(&missing).pop()
+        };
+        assert_eq!(command(DEFAULT_ROLE_NAME).as_deref(), Some("  eksconnect roles create"));
+        assert_eq!(command("Agent").as_deref(), Some("  eksconnect roles create --role-name Agent"));
     }
 }

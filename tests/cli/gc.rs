@@ -53,6 +53,26 @@ async fn dead_registrations_and_unused_roles_of_ours_go() {
 }
 
 #[tokio::test]
+async fn what_failed_a_moment_ago_stays_and_elsewhere_the_same_age_is_asked_for() {
+    let scene = Scene::new().await;
+    scene.settings(SettingsPatch { activation_expiry_seconds: Some(1), ..SettingsPatch::default() }).await;
+    half(&scene, "here", &[]).await;
+    half(&scene, "there", &["--region", "us-east-2"]).await;
+    let look = ["gc", "--aws-only", "--dry-run", "-o", "json"];
+    let command = "eksconnect gc --region us-east-2 --aws-only --older-than 1s";
+    until("both have failed", || async {
+        let plan = scene.run(&[&look[..], &["--older-than", "1s"]].concat()).await.expect(0).json();
+        plan["steps"].to_string().contains("deregister here") && plan["notes"].to_string().contains(command)
+    })
+    .await;
+    let list = scene.run(&["list", "-o", "json"]).await.expect(0);
+    assert!(list.stdout.contains("FAILED"), "{}", list.stdout);
+    // An hour is what is left alone where nothing else is said.
+    let plan = scene.run(&look).await.expect(0).json();
+    assert_eq!((&plan["steps"], &plan["notes"]), (&json!([]), &json!([])));
+}
+
+#[tokio::test]
 async fn a_connector_of_ours_without_its_registration_goes() {
     let scene = Scene::new().await;
     scene.register(&[]).await.expect(0);

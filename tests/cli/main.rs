@@ -17,6 +17,8 @@ mod code;
 mod contention;
 mod credentials;
 mod deregister;
+mod deregister_rest;
+mod deregister_whose;
 mod documents;
 mod errors;
 mod failures;

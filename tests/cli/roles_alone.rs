@@ -3,6 +3,7 @@
 use eksconnect_sandbox::aws::control::CallerSpec;
 use serde_json::{Value, json};
 
+use crate::documents::Schema;
 use crate::support::Scene;
 
 const ROLE: &str = "AmazonEKSConnectorAgentRole";
@@ -120,4 +121,76 @@ async fn roles_are_deleted_once_nothing_uses_them_and_only_ours() {
     assert_eq!(roles_of(&scene).await, json!({}));
     let again = scene.run(&both).await.expect(0);
     assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+}
+
+#[tokio::test]
+async fn a_role_that_stays_without_its_policy_is_listed() {
+    let scene = Scene::new().await;
+    scene.run(&["roles", "create"]).await.expect(0);
+    let before = roles_of(&scene).await;
+    let delete = ["roles", "delete", "--yes"];
+    scene.refuse("iam", "DeleteRolePolicy", 403, "AccessDenied", "no").await;
+    let run = scene.run(&delete).await.expect_error("EKSC0207", 1);
+    assert!(!run.stderr.contains("Left in place"), "nothing was changed: {}", run.stderr);
+    assert_eq!(roles_of(&scene).await, before);
+
+    scene.heal().await;
+    scene.refuse("iam", "DeleteRole", 403, "AccessDenied", "no").await;
+    let run = scene.run(&delete).await.expect_error("EKSC0207", 5);
+    let run = run.says(&[
+        "Left in place",
+        &format!("role {ROLE}"),
+        &format!(" iam delete-role --role-name {ROLE}"),
+    ]);
+    assert!(!run.stderr.contains("may be gone"), "it is known to be there: {}", run.stderr);
+    assert_eq!(roles_of(&scene).await[ROLE.to_lowercase()]["inline"], json!({}));
+    scene.heal().await;
+    scene.run(&delete).await.expect(0);
+    assert_eq!(roles_of(&scene).await[ROLE.to_lowercase()], Value::Null);
+}
+
+#[tokio::test]
+async fn what_uses_a_role_is_told_by_its_name_and_said_where_it_is_not_known() {
+    let scene = Scene::new().await;
+    let schema = Schema::new(include_str!("../../docs/schemas/roles.json"));
+    let shown = scene.run(&["roles", "show", "--role-name", "onprem-agent"]).await.expect(0);
+    assert!(shown.stdout.contains("eksconnect roles create --role-name onprem-agent"), "{}", shown.stdout);
+
+    scene.register(&[]).await.expect(0);
+    let arn = scene.registrations().await["onprem1"]["role_arn"].clone();
+    let client = crate::roles::iam(&scene);
+    let policy = client.delete_role_policy().role_name(ROLE).policy_name("AmazonEKSConnectorAgentPolicy");
+    policy.send().await.unwrap();
+    client.delete_role().role_name(ROLE).send().await.unwrap();
+    let shown = scene.run(&["roles", "show"]).await.expect(0);
+    for words in ["does not exist", "used by    onprem1 in eu-west-1"] {
+        assert!(shown.stdout.contains(words), "{words}:\n{}", shown.stdout);
+    }
+    let seen = scene.run(&["roles", "show", "-o", "json"]).await.expect(0).json();
+    schema.fits(&seen);
+    assert_eq!((&seen["agentRole"], &seen["usedBy"][0]["name"]), (&Value::Null, &json!("onprem1")));
+
+    // Made anew with another path it is not the role that the registration has, but none that may be deleted either.
+    scene.run(&["roles", "create", "--role-path", "/p/"]).await.expect(0);
+    let shown = scene.run(&["roles", "show"]).await.expect(0);
+    let used = format!("used by    onprem1 in eu-west-1 (as {})", arn.as_str().unwrap());
+    assert!(shown.stdout.contains(&used), "{used}:\n{}", shown.stdout);
+    let seen = scene.run(&["roles", "show", "-o", "json"]).await.expect(0).json();
+    schema.fits(&seen);
+    assert_eq!(seen["agentRole"]["usedBy"], seen["usedBy"]);
+    assert_eq!((&seen["usedBy"][0]["roleArn"], &seen["unreadRegions"]), (&arn, &json!([])));
+    scene
+        .run(&["roles", "delete", "--yes"])
+        .await
+        .expect_error("EKSC0464", 3)
+        .says(&["onprem1 in eu-west-1"]);
+
+    scene.refuse("eks", "ListClusters", 403, "AccessDeniedException", "no").await;
+    let shown = scene.run(&["roles", "show", "--quiet"]).await.expect(0);
+    assert!(shown.stdout.contains("used by    not known (could not list eu-west-1)"), "{}", shown.stdout);
+    let shown = scene.run(&["roles", "show", "--quiet", "--all-regions"]).await.expect(0);
+    assert!(!shown.stdout.contains("no registration"), "{}", shown.stdout);
+    let seen = scene.run(&["roles", "show", "-o", "json"]).await.expect(0).json();
+    schema.fits(&seen);
+    assert_eq!((&seen["usedBy"], &seen["unreadRegions"]), (&json!([]), &json!(["eu-west-1"])));
 }

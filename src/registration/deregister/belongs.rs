@@ -17,6 +17,9 @@ const IMPERSONATION: &str = "eks-connector-service";
 /// How the names of the roles and bindings begin with which AWS' templates let principals view.
 const DASHBOARD: &str = "eks-connector-console-dashboard-";
 
+/// How the names of our roles and bindings begin that let the connector impersonate a principal.
+const IMPERSONATE: &str = "eksconnect:impersonate:";
+
 /// What a service account of Kubernetes or of OpenShift is called that every namespace has.
 const EVERY_NAMESPACES: [&str; 3] = ["default", "builder", "deployer"];
 
@@ -157,9 +160,13 @@ fn is_principal(subject: &Subject) -> bool {
     matches!(subject, Subject::User(name) if name.starts_with("arn:") && name.contains(":iam::"))
 }
 
+/// Whether a role goes that no binding gives which stays.
 fn role_goes(role: &Role, was_bound: bool, cluster: &ClusterSeen, theirs: bool) -> bool {
     if is_labelled(&role.meta) {
-        return was_bound || cluster.elsewhere.is_empty();
+        // A run that was interrupted may have deleted the binding already; one that nothing gives serves nobody.
+        let alone = role.meta.name.starts_with(IMPERSONATE)
+            || role.meta.name == cluster_wide_name(VERSION_ROLE, &cluster.namespace);
+        return was_bound || alone || cluster.elsewhere.is_empty();
     }
     if !theirs {
         return false;
@@ -200,12 +207,26 @@ fn kept_note(binding: &Binding, cluster: &ClusterSeen) -> Option<String> {
         Serves::Among => Some(format!(
             "{object} names the connector's service account beside others and is kept; take that subject out of it."
         )),
+        Serves::Not if binding.subjects.iter().any(is_principal) && serves_others(binding, cluster) => {
+            let mut places: Vec<&str> = cluster.elsewhere.iter().map(|it| it.namespace.as_str()).collect();
+            places.dedup();
+            Some(format!(
+                "{object} lets an IAM principal view and is kept: the connector in namespace {} may need it.",
+                places.join(", ")
+            ))
+        }
         Serves::Not if binding.subjects.iter().any(is_principal) => Some(format!(
             "{object} gives {} to an IAM principal and is kept: it is not the connector's.",
             binding.role.name()
         )),
         Serves::Alone | Serves::Not => None,
     }
+}
+
+/// Whether it is a grant that would go too, if it were not for another connector of this cluster.
+fn serves_others(binding: &Binding, cluster: &ClusterSeen) -> bool {
+    let grant = is_labelled(&binding.meta) || binding.meta.name.starts_with(DASHBOARD);
+    grant && !cluster.elsewhere.is_empty()
 }
 
 /// What is in the connector's namespace.

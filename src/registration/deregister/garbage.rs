@@ -15,6 +15,9 @@ use crate::registration::observed::{Registration, Status};
 use crate::registration::proof::prove_by;
 use crate::registration::request::MANAGED_TAG;
 
+/// How old something has to be where nothing else is said, as people write it.
+pub const USUAL_AGE: &str = "1h";
+
 /// Plans. `request_token` tells this run from others in the Lease.
 pub fn plan(request: &GcRequest, seen: &Seen, request_token: &str) -> DeregisterPlan {
     let mut plan = Plan::default();
@@ -46,7 +49,7 @@ pub fn plan(request: &GcRequest, seen: &Seen, request_token: &str) -> Deregister
     }
     if let Some(account) = &seen.account {
         roles(account, before, &dead, &last.clone(), &mut plan, &mut notes);
-        notes.extend(other_regions(account, before));
+        notes.extend(other_regions(account, before, age));
     }
     if let Some((going, _)) = &going {
         going.steps(&last, &mut plan);
@@ -56,15 +59,17 @@ pub fn plan(request: &GcRequest, seen: &Seen, request_token: &str) -> Deregister
     DeregisterPlan { target: going.map(|(_, target)| target.clone()), plan, notes, question }
 }
 
-/// Whether a registration is ours and can never become ACTIVE.
+/// Whether a registration is ours and can never become ACTIVE, and that not only since a moment ago: a FAILED one may still
+/// be looked at, or just be made anew.
 fn is_dead(registration: &Registration, before: Timestamp) -> bool {
     if registration.tags.get(MANAGED_TAG).is_none_or(|value| value != "true") {
         return false;
     }
-    let expired = || registration.activation_expiry.is_some_and(|expiry| expiry < before);
+    let expiry = registration.activation_expiry;
     match registration.status {
-        Status::Failed => true,
-        Status::Creating | Status::Pending => expired(),
+        // It failed when its activation expired, if not before.
+        Status::Failed => expiry.is_none_or(|expiry| expiry < before),
+        Status::Creating | Status::Pending => expiry.is_some_and(|expiry| expiry < before),
         Status::Active | Status::Updating | Status::Deleting | Status::Unknown(_) => false,
     }
 }
@@ -129,8 +134,8 @@ fn roles(
     }
 }
 
-/// The Regions that have garbage too.
-fn other_regions(account: &AccountSeen, before: Timestamp) -> Vec<String> {
+/// The Regions that have garbage too, each with the command that removes what this one would.
+fn other_regions(account: &AccountSeen, before: Timestamp, age: SignedDuration) -> Vec<String> {
     let Some(roles) = &account.roles else { return Vec::new() };
     let mut regions: Vec<&str> = roles
         .registrations
@@ -139,8 +144,76 @@ fn other_regions(account: &AccountSeen, before: Timestamp) -> Vec<String> {
         .map(|(region, _)| region.as_str())
         .collect();
     regions.dedup();
+    // Written without spaces, it needs no quotes.
+    let age = format!("{age:#}").replace(' ', "");
+    let older = if age == USUAL_AGE { String::new() } else { format!(" --older-than {age}") };
     let note = |region: &str| {
-        format!("There is more of that in {region}: eksconnect gc --region {region} --aws-only")
+        format!("There is more of that in {region}: eksconnect gc --region {region} --aws-only{older}")
     };
     regions.into_iter().map(note).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registration::deregister::seen::RolesSeen;
+    use crate::registration::observed::Caller;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn registration(status: Status, expiry: Option<i64>) -> Registration {
+        Registration {
+            name: "onprem1".into(),
+            arn: "arn:aws:eks:us-east-1:111122223333:cluster/onprem1".into(),
+            status,
+            created_at: Some(at(0)),
+            activation_id: None,
+            activation_expiry: expiry.map(at),
+            role_arn: Some("arn:aws:iam::111122223333:role/Agent".into()),
+            provider: None,
+            tags: [(MANAGED_TAG.to_owned(), "true".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn what_failed_or_expired_a_moment_ago_is_left() {
+        let cases = [
+            (Status::Failed, Some(99), true),
+            (Status::Failed, Some(101), false),
+            (Status::Failed, None, true),
+            (Status::Pending, Some(99), true),
+            (Status::Pending, Some(101), false),
+            (Status::Pending, None, false),
+            (Status::Active, Some(99), false),
+        ];
+        for (status, expiry, dead) in cases {
+            let registration = registration(status, expiry);
+            assert_eq!(is_dead(&registration, at(100)), dead, "{} {expiry:?}", registration.status);
+        }
+    }
+
+    #[test]
+    fn for_other_regions_the_same_age_is_asked_for() {
+        let account = AccountSeen {
+            caller: Caller {
+                account: "111122223333".into(),
+                arn: "arn:aws:iam::111122223333:user/ana".into(),
+            },
+            region: "eu-west-1".into(),
+            named: None,
+            all: Vec::new(),
+            roles: Some(RolesSeen {
+                registrations: vec![("us-east-1".into(), registration(Status::Failed, Some(99)))],
+                ..RolesSeen::default()
+            }),
+        };
+        let said = |age| other_regions(&account, at(100), age);
+        let command = "There is more of that in us-east-1: eksconnect gc --region us-east-1 --aws-only";
+        assert_eq!(said(SignedDuration::from_secs(60 * 60)), [command]);
+        assert_eq!(said(SignedDuration::from_secs(1)), [format!("{command} --older-than 1s")]);
+        assert_eq!(said(SignedDuration::from_secs(90 * 60)), [format!("{command} --older-than 1h30m")]);
+        assert_eq!(said(SignedDuration::from_millis(1)), [format!("{command} --older-than 1ms")]);
+    }
 }

@@ -19,7 +19,6 @@ use crate::registration::desired::cluster_arn;
 use crate::registration::installed::{Connector, Installed};
 use crate::registration::observe::{elsewhere, failing, is_ours, mark_of, replicas_of};
 use crate::registration::observed::Caller;
-use crate::registration::request::DEFAULT_ROLE_NAME;
 
 /// Name of the constraints that the connector has on OpenShift in the official namespace.
 const CONSTRAINTS: &str = "eks-connector";
@@ -177,7 +176,7 @@ async fn look_at_roles(
     account: &AccountSeen,
     cluster: Option<&ClusterSeen>,
 ) -> Result<RolesSeen, Error> {
-    let name = role_in_question(request, account, cluster);
+    let name = role_in_question(account, cluster);
     let (registrations, linked) = tokio::try_join!(
         failing("read the registrations of every Region", everywhere(ports.inventory.as_ref())),
         failing("read the service-linked role", ports.roles.service_linked_role()),
@@ -194,12 +193,8 @@ async fn look_at_roles(
     Ok(seen)
 }
 
-/// Name of the role that the registration has, or had as far as that can be told.
-fn role_in_question(
-    request: &DeregisterRequest,
-    account: &AccountSeen,
-    cluster: Option<&ClusterSeen>,
-) -> Option<String> {
+/// Name of the role that the registration has, or had as far as that can be told. It is never guessed: it is deleted.
+fn role_in_question(account: &AccountSeen, cluster: Option<&ClusterSeen>) -> Option<String> {
     let last = |arn: &str| arn.rsplit('/').next().map(str::to_owned);
     if let Some(registration) = &account.named {
         return registration.role_arn.as_deref().and_then(last);
@@ -211,8 +206,8 @@ fn role_in_question(
         account.all.iter().find(|it| crate::registration::proof::prove_by(it, &evidence).is_proven())
     });
     let of_found = found.and_then(|it| it.role_arn.as_deref()).and_then(last);
-    // After a run that ended between the two, the usual one.
-    of_found.or(intended).or_else(|| request.name.as_ref().map(|_| DEFAULT_ROLE_NAME.to_owned()))
+    // After a run that ended between the two, the one that its Lease tells.
+    of_found.or(intended)
 }
 
 async fn look_at_cluster(ports: &ClusterPorts, namespace: Option<&str>) -> Result<ClusterSeen, Error> {

@@ -9,6 +9,7 @@ use super::target::{Target, target};
 use crate::error::{Code, Error};
 use crate::manifest::{DEFAULT_NAMESPACE, Object, ObjectKind, ObjectRef, STATEFUL_SET};
 use crate::plan::{Plan, StepId};
+use crate::registration::desired::cluster_arn;
 use crate::registration::observed::{Intent, Status};
 
 /// What deregistering has to do, and what a person should know about why.
@@ -54,18 +55,25 @@ pub fn plan(request: &DeregisterRequest, seen: &Seen, request_token: &str) -> Re
     Ok(DeregisterPlan { target: Some(target), plan, notes, question })
 }
 
-/// There is nothing anywhere.
+/// There is nothing anywhere. Roles go all the same where that is as good.
 fn nothing(request: &DeregisterRequest, seen: &Seen) -> Result<DeregisterPlan, Error> {
-    let mut plan = Plan::default();
-    let mut notes = Vec::new();
+    if !request.allow_missing {
+        return Err(not_there(request, seen));
+    }
+    let (mut plan, mut notes) = (Plan::default(), Vec::new());
+    let name = request.name.as_ref().map(ToString::to_string);
+    let arn = seen.account.as_ref().zip(name.as_ref());
+    let arn = arn.map(|(account, name)| cluster_arn(&account.region, &account.caller.account, name));
+    let target = Target { name, arn, registration: None, theirs: false };
     if let Some(account) = &seen.account {
-        let target = Target { name: None, arn: None, registration: None, theirs: false };
         account_steps(request, account, &target, &[], &mut plan, &mut notes)?;
     }
-    if !plan.is_empty() || request.allow_missing {
-        let question = (!plan.is_empty()).then(|| "Remove this?".to_owned());
-        return Ok(DeregisterPlan { target: None, plan, notes, question });
-    }
+    let question = (!plan.is_empty()).then(|| "Remove this?".to_owned());
+    let target = target.name.is_some().then_some(target);
+    Ok(DeregisterPlan { target, plan, notes, question })
+}
+
+fn not_there(request: &DeregisterRequest, seen: &Seen) -> Error {
     let place = seen
         .account
         .as_ref()
@@ -79,9 +87,9 @@ fn nothing(request: &DeregisterRequest, seen: &Seen) -> Result<DeregisterPlan, E
         (Some(_), Some(_), Some(_)) => format!("{what}, and nothing of it in this cluster"),
         _ => what,
     };
-    Err(Error::refused(Code::NOTHING_TO_DEREGISTER, what).fix(
+    Error::refused(Code::NOTHING_TO_DEREGISTER, what).fix(
         "check --name, --region, --profile and --context; where that is as good, say so with --allow-missing",
-    ))
+    )
 }
 
 fn account_steps(
@@ -268,11 +276,18 @@ impl<'a> Going<'a> {
 
     fn why_namespace_stays(&self) -> String {
         const SHOWN: usize = 3;
+        const KINDS_SHOWN: usize = 5;
         let namespace = &self.cluster.namespace;
         let foreign = &self.inside.foreign;
-        if let Some(kind) = self.cluster.contents.unreadable.first() {
+        let unreadable = &self.cluster.contents.unreadable;
+        if !unreadable.is_empty() {
+            let mut kinds: Vec<String> = unreadable.iter().take(KINDS_SHOWN).cloned().collect();
+            if unreadable.len() > KINDS_SHOWN {
+                kinds.push(format!("{} more", unreadable.len() - KINDS_SHOWN));
+            }
             return format!(
-                "Namespace {namespace} is kept, since what is in it could not all be listed: {kind}."
+                "Namespace {namespace} is kept, since what is in it could not all be listed: {}.",
+                kinds.join(", ")
             );
         }
         if foreign.is_empty() {

@@ -7,6 +7,9 @@ use crate::plan::Done;
 use crate::registration::step::SERVICE_LINKED_ROLE;
 use crate::registration::worker::kubectl_delete;
 
+/// What the fix of an error says if nothing else is to be done.
+const AGAIN: &str = "run the same command again";
+
 /// All that a run did, over all its tries.
 #[derive(Debug, Default)]
 pub(super) struct History {
@@ -24,10 +27,47 @@ impl History {
         self.done.iter().any(|(step, done)| step.is_change() && !done.unchanged) || !self.doubtful.is_empty()
     }
 
+    /// Whether a further run could not tell any more which role it was: the registration is gone, and no Lease says so.
+    fn forgets_role(&self) -> bool {
+        let done = |is: fn(&Step) -> bool| self.done.iter().any(|(step, _)| is(step));
+        done(|step| matches!(step, Step::Deregister { .. }))
+            && !done(|step| matches!(step, Step::HoldLease { .. }))
+    }
+
+    /// What is to be done about the roles that are left, if the same command would not find them.
+    fn instead(&self) -> Option<String> {
+        if !self.forgets_role() {
+            return None;
+        }
+        let roles = self.left.iter().filter_map(|step| match step {
+            Step::DeleteRole { role, .. } => Some(role.as_str()),
+            Step::DeleteServiceLinkedRole
+            | Step::HoldLease { .. }
+            | Step::Delete { .. }
+            | Step::Deregister { .. }
+            | Step::StopAgents { .. }
+            | Step::Unmark(_)
+            | Step::AwaitNamespace { .. } => None,
+        });
+        let linked = self.left.contains(&Step::DeleteServiceLinkedRole);
+        match (roles.collect::<Vec<_>>().as_slice(), linked) {
+            ([role], false) => Some(format!("run {}", roles_delete(role))),
+            ([role], true) => Some(format!("run {} --delete-service-linked-role", roles_delete(role))),
+            ([], true) => Some(format!("{AGAIN} with --allow-missing")),
+            // Nothing is left, or several are: gc finds them again.
+            (_, _) => None,
+        }
+    }
+
     /// Adds to an error what is left, once something is gone: before that, all is as it was.
     pub(super) fn list_remains(&self, mut error: Error, region: &str) -> Error {
         if !self.changed() {
             return error;
+        }
+        if let Some(instead) = self.instead() {
+            for fact in error.facts.iter_mut().filter(|fact| fact.label == "fix") {
+                fact.text = fact.text.replace(AGAIN, &instead);
+            }
         }
         for step in &self.left {
             let doubt = if self.doubtful.contains(step) { " (it may be gone already)" } else { "" };
@@ -36,6 +76,9 @@ impl History {
                     what: format!("registration {name}{doubt}"),
                     remove_with: format!("aws eks deregister-cluster --name {name} --region {region}"),
                 }),
+                Step::DeleteRole { role, .. } if self.forgets_role() => {
+                    Some(Remains { what: format!("role {role}{doubt}"), remove_with: roles_delete(role) })
+                }
                 Step::DeleteRole { role, policies } => {
                     let policies: String = policies
                         .iter()
@@ -104,4 +147,8 @@ impl History {
         let commands: Vec<String> = left.into_iter().map(kubectl_delete).collect();
         Some(Remains { what, remove_with: commands.join("; ") })
     }
+}
+
+fn roles_delete(role: &str) -> String {
+    format!("eksconnect roles delete --role-name {role}")
 }

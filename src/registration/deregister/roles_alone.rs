@@ -79,7 +79,10 @@ pub(super) fn plan(request: &RolesRequest, account: Option<&AccountSeen>) -> Res
                 format!("the role {SERVICE_LINKED_ROLE} is still needed"),
             )
             .cause(format!("the registration {} in {region} needs it{}", other.name, and_more(users.len())))
-            .fix("deregister that first: eksconnect deregister"));
+            .fix(format!(
+                "deregister that first: eksconnect deregister --name {} --region {region}",
+                other.name
+            )));
         }
         if seen.linked {
             plan.add(Step::DeleteServiceLinkedRole, needs);

@@ -83,11 +83,11 @@ fn of_both(
         .as_ref()
         .map(|name| cluster_arn(&account.region, &account.caller.account, name.as_str()));
     match &wanted {
-        Some(arn) => named(arn, account, cluster),
+        Some(arn) => named(arn, request, account, cluster),
         None => match told {
-            Some(arn) if is_here(arn, account) => named(arn, account, cluster),
+            Some(arn) if is_here(arn, account) => named(arn, request, account, cluster),
             Some(arn) => Err(elsewhere(arn, account, cluster)),
-            None => found(account, cluster),
+            None => found(request, account, cluster),
         },
     }
 }
@@ -97,7 +97,12 @@ fn is_here(arn: &str, account: &AccountSeen) -> bool {
 }
 
 /// The name is known, from the command line or from the cluster.
-fn named(arn: &str, account: &AccountSeen, cluster: &ClusterSeen) -> Result<Option<Target>, Error> {
+fn named(
+    arn: &str,
+    request: &DeregisterRequest,
+    account: &AccountSeen,
+    cluster: &ClusterSeen,
+) -> Result<Option<Target>, Error> {
     let told = cluster.told_arn();
     let name = name_in(arn);
     let Some(registration) = &account.named else {
@@ -109,13 +114,14 @@ fn named(arn: &str, account: &AccountSeen, cluster: &ClusterSeen) -> Result<Opti
                 registration: None,
                 theirs: true,
             })),
+            Some(told) if !is_here(told, account) => Err(elsewhere(told, account, cluster)),
             Some(told) => Err(Error::refused(
                 Code::NOT_THIS_CLUSTER,
                 format!("there is no registration {name}, and this cluster belongs to another one"),
             )
             .cause(format!("namespace {} says that it belongs to {told}", cluster.namespace))
             .fix(format!("use --name {}, or check --context", name_in(told)))),
-            None if cluster.installed.is_some() => Err(unknown_connector(Some(name), account, cluster)),
+            None if cluster.installed.is_some() => Err(not_looked_for(name, account, cluster)),
             None => Ok(None),
         };
     };
@@ -124,11 +130,16 @@ fn named(arn: &str, account: &AccountSeen, cluster: &ClusterSeen) -> Result<Opti
     if !proof.is_proven() {
         return Err(another_clusters(registration, &proof, cluster));
     }
+    refuse_other_connector(registration, &proof, request, cluster)?;
     Ok(Some(known(registration, is_its_connector(registration, cluster))))
 }
 
 /// No name is known: the registration is looked for by what proves it.
-fn found(account: &AccountSeen, cluster: &ClusterSeen) -> Result<Option<Target>, Error> {
+fn found(
+    request: &DeregisterRequest,
+    account: &AccountSeen,
+    cluster: &ClusterSeen,
+) -> Result<Option<Target>, Error> {
     let evidence = cluster.evidence();
     let proven = |strong: bool| {
         let mut proven = account.all.iter().filter(|it| match prove_by(it, &evidence) {
@@ -143,16 +154,55 @@ fn found(account: &AccountSeen, cluster: &ClusterSeen) -> Result<Option<Target>,
         found => found,
     };
     match first {
-        (Some(registration), None) => Ok(Some(known(registration, is_its_connector(registration, cluster)))),
+        (Some(registration), None) => {
+            refuse_other_connector(registration, &prove_by(registration, &evidence), request, cluster)?;
+            Ok(Some(known(registration, is_its_connector(registration, cluster))))
+        }
         (Some(one), Some(other)) => Err(Error::refused(
             Code::NOT_THIS_CLUSTER,
             "several registrations say that they are this cluster's",
         )
         .cause(format!("{} and {}", one.name, other.name))
         .fix("name the one that you mean with --name")),
-        (None, _) if cluster.installed.is_some() => Err(unknown_connector(None, account, cluster)),
+        (None, _) if cluster.installed.is_some() => Err(unknown_connector(account, cluster)),
         (None, _) => Ok(None),
     }
+}
+
+/// Where only the cluster is proven to be the registration's, the connector that is meant may be another one's, or stand
+/// in another namespace.
+fn refuse_other_connector(
+    registration: &Registration,
+    proof: &Proof,
+    request: &DeregisterRequest,
+    cluster: &ClusterSeen,
+) -> Result<(), Error> {
+    let told = cluster.told_arn();
+    if *proof == Proof::Activation || told == Some(registration.arn.as_str()) {
+        return Ok(());
+    }
+    let Registration { name, status, .. } = registration;
+    let namespace = &cluster.namespace;
+    let alone = format!("remove the registration alone with: eksconnect deregister --name {name} --aws-only");
+    if let Some(told) = told {
+        return Err(Error::refused(
+            Code::NOT_THIS_CLUSTER,
+            format!("the connector of this cluster is not that of the registration {name} ({status})"),
+        )
+        .cause(format!("namespace {namespace} says that it belongs to {told}"))
+        .fix(alone));
+    }
+    if request.namespace.is_none() || cluster.elsewhere.is_empty() {
+        return Ok(());
+    }
+    let mut places: Vec<&str> = cluster.elsewhere.iter().map(|it| it.namespace.as_str()).collect();
+    places.dedup();
+    Err(Error::refused(
+        Code::NOT_THIS_CLUSTER,
+        format!("namespace {namespace} has no connector of the registration {name} ({status})"),
+    )
+    .cause(format!("this cluster has a connector in: {}", places.join(", ")))
+    .fix(format!("give its namespace with --namespace, or {alone}")))
 }
 
 /// Whether the connector that stands there works for the registration. One that something else made for another
@@ -215,12 +265,31 @@ fn elsewhere(arn: &str, account: &AccountSeen, cluster: &ClusterSeen) -> Error {
     .fix("use that account and Region (--profile, --region); if they are lost, remove the connector alone with --cluster-only")
 }
 
-fn unknown_connector(name: Option<&str>, account: &AccountSeen, cluster: &ClusterSeen) -> Error {
-    let activation = cluster.told_activation().unwrap_or("that cannot be told");
-    let none = name.map_or_else(|| "no registration".to_owned(), |name| format!("no registration {name}"));
+/// With a name nothing else is looked up, so that the connector may well have a registration.
+fn not_looked_for(name: &str, account: &AccountSeen, cluster: &ClusterSeen) -> Error {
     Error::refused(
         Code::CONNECTOR_UNKNOWN,
-        format!("the connector in namespace {} belongs to {none} of this account and Region", cluster.namespace),
+        format!(
+            "there is no registration {name} in account {}, {}, and this cluster has a connector",
+            account.caller.account, account.region
+        ),
+    )
+    .cause(format!(
+        "the connector in namespace {} uses the activation {}; which registration has that was not looked for",
+        cluster.namespace,
+        cluster.told_activation().unwrap_or("that cannot be told"),
+    ))
+    .fix("leave --name out to look for the registration of this connector, or check --name and --region")
+}
+
+fn unknown_connector(account: &AccountSeen, cluster: &ClusterSeen) -> Error {
+    let activation = cluster.told_activation().unwrap_or("that cannot be told");
+    Error::refused(
+        Code::CONNECTOR_UNKNOWN,
+        format!(
+            "the connector in namespace {} belongs to no registration of this account and Region",
+            cluster.namespace
+        ),
     )
     .cause(format!(
         "it uses the activation {activation}, which none in account {}, {} has",

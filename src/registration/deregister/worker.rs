@@ -31,7 +31,7 @@ pub(super) struct RemovalWorker {
     stop: Stop,
     /// The Lease, while it is held.
     lease: Mutex<Option<Arc<dyn HeldLease>>>,
-    /// The steps of which it is not known whether they had their effect.
+    /// The steps of which it is not known whether they had their effect, or that had a part of it.
     doubtful: Mutex<Vec<Step>>,
 }
 
@@ -115,7 +115,7 @@ impl RemovalWorker {
         }
     }
 
-    /// The steps of which it is not known whether they had their effect.
+    /// The steps of which it is not known whether they had their effect, or that had a part of it.
     pub(super) fn doubtful(&self) -> Vec<Step> {
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -151,11 +151,23 @@ impl RemovalWorker {
     async fn delete_role(&self, step: &Step, role: &str, policies: &[String]) -> Result<Done, StepFailure> {
         let removal = &self.account()?.role_removal;
         let attempting = format!("delete the role {role}");
-        for policy in policies {
-            self.settled(step, removal.delete_role_policy(role, policy).await, &attempting)?;
+        for (gone, policy) in policies.iter().enumerate() {
+            let answer = removal.delete_role_policy(role, policy).await;
+            self.settled(step, answer, &attempting).inspect_err(|_| self.partly(role, policies, gone))?;
         }
-        self.settled(step, removal.delete_role(role).await, &attempting)?;
+        let answer = removal.delete_role(role).await;
+        self.settled(step, answer, &attempting)
+            .inspect_err(|_| self.partly(role, policies, policies.len()))?;
         Ok(Done::new("removed"))
+    }
+
+    /// Keeps in mind that the first `gone` of the policies of a role that stays are gone, which is a change too. What is
+    /// left to do is another step than the planned one, so that the role itself is not taken to be in doubt.
+    fn partly(&self, role: &str, policies: &[String], gone: usize) {
+        if gone > 0 {
+            let policies = policies.iter().skip(gone).cloned().collect();
+            self.doubt(Step::DeleteRole { role: role.to_owned(), policies });
+        }
     }
 
     /// IAM asks the service whether it still needs the role, which takes its time.

@@ -73,9 +73,10 @@ pub enum Job<'a> {
 }
 
 impl Job<'_> {
-    async fn look(self, ports: &RemovalPorts) -> Result<Seen, Error> {
+    /// Looks. `role` is the one that an earlier look of this run found.
+    async fn look(self, ports: &RemovalPorts, role: Option<&str>) -> Result<Seen, Error> {
         match self {
-            Self::Deregister(request) => look(ports, request).await,
+            Self::Deregister(request) => look(ports, request, role).await,
             Self::Collect(request) => look_for_garbage(ports, request).await,
             Self::Roles(request) => {
                 let account = match &ports.account {
@@ -122,7 +123,7 @@ impl Job<'_> {
 /// # Errors
 /// What could not be seen, and the refusals of the planner.
 pub async fn preview(ports: &RemovalPorts, job: Job<'_>) -> Result<DeregisterPreview, Error> {
-    let seen = job.look(ports).await?;
+    let seen = job.look(ports, None).await?;
     let mut plan = job.plan(&seen, false)?;
     let lease = seen.cluster.as_ref().and_then(|cluster| cluster.lease.as_ref());
     if let Some(holder) = lease.and_then(|lease| lease.held_by.as_ref()) {
@@ -144,8 +145,15 @@ pub async fn remove<C>(
 where
     C: Conversation<Step, DeregisterPreview> + 'static,
 {
-    let mut operation =
-        Removing { ports, job, history: History::default(), dead_lease: None, current: None, told: None };
+    let mut operation = Removing {
+        ports,
+        job,
+        history: History::default(),
+        dead_lease: None,
+        current: None,
+        told: None,
+        role: None,
+    };
     match run(&mut operation, show, stop).await {
         Ok((preview, took)) => {
             let done = &operation.history.done;
@@ -175,6 +183,8 @@ struct Removing<'a> {
     current: Option<Arc<RemovalWorker>>,
     /// Name of what the last look found.
     told: Option<String>,
+    /// The agent role that a look found: once its registration is gone, nothing may tell it any more.
+    role: Option<String>,
 }
 
 impl Operation for Removing<'_> {
@@ -183,7 +193,7 @@ impl Operation for Removing<'_> {
     type Worker = RemovalWorker;
 
     async fn look(&self) -> Result<DeregisterPreview, Error> {
-        let mut seen = self.job.look(self.ports).await?;
+        let mut seen = self.job.look(self.ports, self.role.as_deref()).await?;
         if let Some(cluster) = &mut seen.cluster {
             let namespace = cluster.namespace.clone();
             if let Some(lease) = &mut cluster.lease {
@@ -242,6 +252,8 @@ impl Operation for Removing<'_> {
     }
 
     fn worker(&mut self, seen: &DeregisterPreview, stop: Stop) -> Arc<RemovalWorker> {
+        let roles = seen.seen.account.as_ref().and_then(|account| account.roles.as_ref());
+        self.role = roles.and_then(|roles| roles.name.clone()).or_else(|| self.role.take());
         self.told = seen.plan.target.as_ref().and_then(|target| target.name.clone());
         let worker = Arc::new(RemovalWorker::new(self.ports.clone(), self.job.wait(), stop));
         Arc::clone(self.current.insert(worker))

@@ -1,6 +1,6 @@
 //! What deregistering leaves, or has to find again: roles, grants beside another connector, and what may not be looked at.
 
-use eksconnect_sandbox::aws::control::FaultKind;
+use eksconnect_sandbox::aws::control::{Fault, FaultKind, Selector};
 use serde_json::{Value, json};
 
 use crate::by_hand::Activation;
@@ -70,6 +70,25 @@ async fn no_role_is_deleted_that_the_registration_did_not_have() {
         json!(["amazoneksconnectoragentrole", "awsserviceroleforamazoneksconnector"])
     );
     assert_eq!(surplus(&scene).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_run_knows_its_role_when_it_has_to_look_again() {
+    let scene = Scene::new().await;
+    scene.register(&["--role-name", "onprem-agent"]).await.expect(0);
+    // Somebody else changes the role at the same moment.
+    let busy =
+        FaultKind::Error { status: 409, code: "ConcurrentModification".into(), message: "busy".into() };
+    let selector = Selector {
+        service: Some("iam".into()),
+        operation: Some("DeleteRole".into()),
+        account: Some(scene.lease.account().id.clone()),
+    };
+    let fault = Fault { selector, ..Fault::once("iam", "DeleteRole", busy) };
+    scene.lease.aws().add_fault(fault).await.unwrap();
+    scene.run(&[&DEREGISTER[..], &["--aws-only", "--delete-role"]].concat()).await.expect(0);
+    assert_eq!(roles(&scene).await, json!(["awsserviceroleforamazoneksconnector"]));
+    assert!(scene.registrations().await.is_empty());
 }
 
 #[tokio::test]

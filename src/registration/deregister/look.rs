@@ -60,11 +60,15 @@ pub struct RemovalPorts {
     pub cluster: Option<ClusterPorts>,
 }
 
-/// Looks.
+/// Looks. `role` is the one that an earlier look of this run found.
 ///
 /// # Errors
 /// Whatever must be known and could not be read.
-pub(super) async fn look(ports: &RemovalPorts, request: &DeregisterRequest) -> Result<Seen, Error> {
+pub(super) async fn look(
+    ports: &RemovalPorts,
+    request: &DeregisterRequest,
+    role: Option<&str>,
+) -> Result<Seen, Error> {
     let account = ports.account.as_ref().filter(|_| request.sides != Sides::Cluster);
     let cluster = ports.cluster.as_ref().filter(|_| request.sides != Sides::Aws);
     let (caller, cluster_seen) = tokio::try_join!(
@@ -83,7 +87,7 @@ pub(super) async fn look(ports: &RemovalPorts, request: &DeregisterRequest) -> R
     )?;
     let account = match (account, caller) {
         (Some(ports), Some(caller)) => {
-            Some(look_at_account(ports, request, caller, cluster_seen.as_ref()).await?)
+            Some(look_at_account(ports, request, caller, cluster_seen.as_ref(), role).await?)
         }
         _ => None,
     };
@@ -147,6 +151,7 @@ async fn look_at_account(
     request: &DeregisterRequest,
     caller: Caller,
     cluster: Option<&ClusterSeen>,
+    role: Option<&str>,
 ) -> Result<AccountSeen, Error> {
     let told = || {
         let arn = cluster?.told_arn()?;
@@ -165,7 +170,8 @@ async fn look_at_account(
     };
     let mut seen = AccountSeen { caller, region: ports.region.clone(), named, all, roles: None };
     if request.delete_role || request.delete_service_linked_role {
-        seen.roles = Some(look_at_roles(ports, request, &seen, cluster).await?);
+        let role = role_in_question(&seen, cluster).or_else(|| role.map(str::to_owned));
+        seen.roles = Some(look_at_roles(ports, request, role).await?);
     }
     Ok(seen)
 }
@@ -173,10 +179,8 @@ async fn look_at_account(
 async fn look_at_roles(
     ports: &AccountPorts,
     request: &DeregisterRequest,
-    account: &AccountSeen,
-    cluster: Option<&ClusterSeen>,
+    name: Option<String>,
 ) -> Result<RolesSeen, Error> {
-    let name = role_in_question(account, cluster);
     let (registrations, linked) = tokio::try_join!(
         failing("read the registrations of every Region", everywhere(ports.inventory.as_ref())),
         failing("read the service-linked role", ports.roles.service_linked_role()),

@@ -8,7 +8,7 @@ use super::grants::{Grant, Grants, Held, Maker, Rights, Scope, ceiling};
 use super::names::{CONSOLE_VIEW_ROLE, SCOPED_VIEW_ROLE};
 use super::principal::Principal;
 use crate::rbac::{Request, Role, RoleRef, Rule, Snapshot};
-use crate::registration::name::in_namespace;
+use crate::registration::place::in_namespace;
 
 /// A role that reads more than the connector may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::step::Step;
 use super::worker::{AccessWorker, CREATED};
 use crate::error::{Error, Remains};
 use crate::plan::{Conversation, Done, Execution, LeaseSeen, Operation, Plan, Stop, run};
-use crate::registration::name::in_namespace;
+use crate::registration::place::in_namespace;
 use crate::registration::worker::kubectl_delete;
 
 /// What is to be done about who may view.

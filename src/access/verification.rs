@@ -3,7 +3,7 @@
 use super::principal::Principal;
 use super::questions::{Question, Topic};
 use super::scope::Scope;
-use crate::registration::name::in_namespace;
+use crate::registration::place::in_namespace;
 
 /// By what means something was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

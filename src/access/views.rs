@@ -10,7 +10,7 @@ use super::observed::IamState;
 use super::principal::Principal;
 use crate::manifest::ObjectKind;
 use crate::rbac::{Rule, Snapshot};
-use crate::registration::name::in_namespace;
+use crate::registration::place::in_namespace;
 
 /// Everybody, as found.
 #[derive(Clone, Debug)]

@@ -12,9 +12,9 @@ use crate::access::grown::{Grown, grown};
 use crate::error::{Code, Error};
 use crate::manifest::{DEFAULT_NAMESPACE, STATE_PREFIX};
 use crate::ports::{Access, Cluster, Failure, Identity, Inventory, Survey};
-use crate::registration::name::{in_namespace, in_region};
 use crate::registration::observe::failing;
 use crate::registration::observed::{ActivationSecretFacts, Caller, LeaseFacts, Registration};
+use crate::registration::place::{in_namespace, in_region};
 
 /// Everything that showing a registration talks to.
 #[derive(Clone)]

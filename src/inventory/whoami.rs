@@ -6,9 +6,9 @@ use super::contexts::{ContextSeen, contexts_of, survey};
 use super::identity::{ClusterIdentity, ConnectorSeen, Link, link};
 use crate::error::{Code, Error};
 use crate::ports::{Contexts, Identity, Inventory, Survey};
-use crate::registration::name::{in_namespace, in_region};
 use crate::registration::observe::failing;
 use crate::registration::observed::{Caller, Registration};
+use crate::registration::place::{in_namespace, in_region};
 
 /// Which registration a cluster is.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ pub mod installed;
 pub mod name;
 pub mod observe;
 pub mod observed;
+pub mod place;
 pub mod planner;
 pub mod proof;
 pub mod provider;

@@ -4,17 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::{Code, Error};
-use crate::manifest::DEFAULT_NAMESPACE;
-
-/// ` --namespace NAMESPACE` for commands about a connector that lives elsewhere than by default.
-pub fn in_namespace(namespace: &str) -> String {
-    if namespace == DEFAULT_NAMESPACE { String::new() } else { format!(" --namespace {namespace}") }
-}
-
-/// ` --region REGION` for commands about a registration of another Region than the one in use, `here`.
-pub fn in_region(region: &str, here: &str) -> String {
-    if region == here { String::new() } else { format!(" --region {region}") }
-}
 
 /// A registration's name: 1 to 100 characters, `^[0-9A-Za-z][A-Za-z0-9\-_]*` (EKS API, `RegisterClusterRequest.name`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,8 +2,8 @@
 //! is removed.
 
 use super::desired::Desired;
-use super::name::in_namespace;
 use super::observed::{Observed, Registration, Status};
+use super::place::in_namespace;
 use super::proof::{Proof, prove};
 use super::refusal::{name_held, refuse_second_name};
 use super::takeover::{Removal, refuse_unknown_agents};

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use eksconnect_sandbox::Progress;
 use eksconnect_sandbox::matrix::{Choice, Report, Setting, try_out};
 
-/// Into how many parts the matrix is cut. One takes two to three minutes on two cores.
-const PARTS: u64 = 64;
+/// Into how many parts the matrix is cut. One takes about two minutes on two cores.
+const PARTS: u64 = 96;
 
 /// What the matrix depends on, but for tests and documents.
 const SOURCES: [&str; 5] = ["src", "sandbox/src", "templates", "policies", "Cargo.lock"];

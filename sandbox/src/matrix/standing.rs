@@ -41,11 +41,32 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Looks.
+    /// Looks; again if a namespace went in the meantime, with what was seen in it before.
     ///
     /// # Errors
     /// The emulator or the API server does not answer.
     pub(super) async fn look(lease: &Lease) -> Result<Self> {
+        const LOOKS: usize = 10;
+        let mut standing = Self::look_once(lease).await?;
+        for _ in 1..LOOKS {
+            if !standing.is_torn() {
+                break;
+            }
+            standing = Self::look_once(lease).await?;
+        }
+        Ok(standing)
+    }
+
+    /// Whether something is in a namespace that is not there: kinds are listed one after another.
+    fn is_torn(&self) -> bool {
+        self.objects.iter().filter_map(|named| named.namespace.as_ref()).any(|namespace| {
+            let kubernetes_own = namespace == "default" || namespace.starts_with("kube-");
+            let is_it = |named: &Named| named.kind == "Namespace" && named.name == *namespace;
+            !kubernetes_own && !self.objects.iter().any(is_it)
+        })
+    }
+
+    async fn look_once(lease: &Lease) -> Result<Self> {
         let account = &lease.account().id;
         let aws = lease.aws();
         let (dump, codes, objects) =
@@ -179,6 +200,29 @@ impl Codes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_a_namespace_that_is_not_there_was_seen_before_it_went() {
+        let named = |kind: &str, namespace: Option<&str>, name: &str| Named {
+            kind: kind.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        };
+        let standing = |objects: &[Named]| Standing {
+            roles: BTreeSet::new(),
+            registrations: BTreeMap::new(),
+            activations: 0,
+            objects: objects.iter().cloned().collect(),
+            holding_code: BTreeSet::new(),
+            held: BTreeMap::new(),
+        };
+        let inside = named("RoleBinding", Some("eks-connector"), "a");
+        let namespace = named("Namespace", None, "eks-connector");
+        let elsewhere = named("RoleBinding", Some("kube-system"), "a");
+        assert!(standing(&[inside.clone(), elsewhere.clone()]).is_torn());
+        assert!(!standing(&[inside, namespace.clone(), elsewhere]).is_torn());
+        assert!(!standing(&[namespace]).is_torn());
+    }
 
     #[test]
     fn a_code_is_found_as_it_is_and_as_a_secret_has_it() {

@@ -1,7 +1,7 @@
 //! What a run that failed has not removed, each with the command that does.
 
 use super::step::{Part, Step};
-use crate::error::{Error, Remains};
+use crate::error::{Code, Error, Remains};
 use crate::manifest::ObjectRef;
 use crate::plan::Done;
 use crate::registration::step::SERVICE_LINKED_ROLE;
@@ -105,12 +105,14 @@ impl History {
             };
             error.remains.extend(remains);
         }
-        error.remains.extend(self.objects());
+        let seen_going = error.code == Code::NAMESPACE_STUCK;
+        error.remains.extend(self.objects(seen_going));
         error
     }
 
-    /// The objects. What is in a namespace that goes is not named: it goes with it.
-    fn objects(&self) -> Option<Remains> {
+    /// The objects. What is in a namespace that goes is not named: it goes with it. `seen_going`: its namespace was seen to
+    /// be there still, at the end.
+    fn objects(&self, seen_going: bool) -> Option<Remains> {
         let mut left: Vec<&ObjectRef> = Vec::new();
         let mut namespace: Option<&ObjectRef> = None;
         for step in &self.left {
@@ -135,7 +137,11 @@ impl History {
             return None;
         }
         let in_cluster = |step: &Step| step.object().is_some() || matches!(step, Step::AwaitNamespace { .. });
-        let doubtful = self.doubtful.iter().any(in_cluster);
+        // A namespace whose deletion has been asked for goes on going.
+        let going = |step: &Step| matches!(step, Step::AwaitNamespace { .. });
+        let asked_for = |step: &Step| !matches!(step, Step::Delete { part: Part::Namespace, .. });
+        let under_way = !seen_going && self.left.iter().any(going) && self.left.iter().all(asked_for);
+        let doubtful = under_way || self.doubtful.iter().any(in_cluster);
         let what = match (left.as_slice(), doubtful) {
             ([one], true) => format!("{one} (it may be gone already)"),
             ([one], false) => one.to_string(),
@@ -151,4 +157,31 @@ impl History {
 
 fn roles_delete(role: &str) -> String {
     format!("eksconnect roles delete --role-name {role}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::ObjectKind;
+
+    #[test]
+    fn a_namespace_that_was_left_while_it_went_may_be_gone() {
+        let namespace = ObjectRef::new(ObjectKind::Namespace, "eks-connector", "eks-connector");
+        let waits = Step::AwaitNamespace { namespace: namespace.clone() };
+        let gone = Step::Delete { object: namespace, uid: "1".into(), part: Part::Namespace };
+        let after = |left: &[Step], code: Code| {
+            let role = Step::DeleteRole { role: "R".into(), policies: Vec::new() };
+            let history = History {
+                done: vec![(role, Done::new("removed"))],
+                left: left.to_vec(),
+                doubtful: Vec::new(),
+            };
+            history.list_remains(Error::failed(code, "x"), "eu-west-1").remains[0].what.clone()
+        };
+        let doubt = "Namespace eks-connector (it may be gone already)";
+        assert_eq!(after(std::slice::from_ref(&waits), Code::AWS_DENIED), doubt);
+        // It was seen, or nobody has asked for its deletion yet.
+        assert_eq!(after(std::slice::from_ref(&waits), Code::NAMESPACE_STUCK), "Namespace eks-connector");
+        assert_eq!(after(&[gone, waits], Code::AWS_DENIED), "Namespace eks-connector");
+    }
 }

@@ -17,6 +17,9 @@ pub const CONSOLE_VIEW_ROLE: &str = "eksconnect:console-view";
 /// The ClusterRole of viewers of single namespaces: what they may get and list in the cluster as a whole.
 pub const SCOPED_VIEW_ROLE: &str = "eksconnect:console-view-scoped";
 
+/// How the names of what lets the connector impersonate somebody begin.
+const IMPERSONATE: &str = "eksconnect:impersonate:";
+
 /// How much of the name is kept for people to read.
 const SLUG_LENGTH: usize = 40;
 
@@ -28,7 +31,12 @@ pub fn principal_hash(principal: &Principal) -> String {
 
 /// The role and the binding that let the connector impersonate the principal.
 pub fn impersonation_name(principal: &Principal) -> String {
-    format!("eksconnect:impersonate:{}-{}", slug(principal), principal_hash(principal))
+    format!("{IMPERSONATE}{}-{}", slug(principal), principal_hash(principal))
+}
+
+/// Whether a role or a binding of ours of that name lets the connector impersonate somebody.
+pub fn is_impersonation(name: &str) -> bool {
+    name.starts_with(IMPERSONATE)
 }
 
 /// The binding that lets the principal view.

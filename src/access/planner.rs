@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check::{GrantCheck, reads, unlisted};
 use super::desired::Desired;
 use super::grants::{Form, Maker, grants};
+use super::names::is_impersonation;
 use super::objects::{GrantDesign, grant_objects, shared_objects};
 use super::observed::{IamState, Looked, Observed, PrincipalSeen};
 use super::principal::Principal;
@@ -290,7 +291,7 @@ pub fn plan_revoking(request: &RevokeRequest, looked: &Looked) -> Result<AccessP
     planned.question = question(&anyone.by_rules, principals, looked);
     let own = removal::own(&looked.rules, principals);
     let (first, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        own.into_iter().partition(|(object, _)| is_impersonation(object));
+        own.into_iter().partition(|(object, _)| is_impersonation(&object.name));
     // Nobody may be asked for first, then nobody has rights: a failure in between leaves no way in.
     let mut closed = delete(first, &[], &mut planned.plan);
     for change in removal::impersonation(&looked.rules, namespace, principals, |_| true) {
@@ -313,11 +314,6 @@ pub fn plan_revoking(request: &RevokeRequest, looked: &Looked) -> Result<AccessP
     notes::of_revoking(principals, looked, &mut planned);
     narrow::check(&planned.plan)?;
     Ok(planned)
-}
-
-/// Whether an object of a grant lets the connector be the principal.
-fn is_impersonation(object: &ObjectRef) -> bool {
-    object.name.starts_with("eksconnect:impersonate:")
 }
 
 fn not_ours(role: &ObjectRef) -> Error {

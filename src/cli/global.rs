@@ -116,7 +116,9 @@ impl GlobalArgs {
     /// Commands to be run where this one was: with its options that say where that is.
     pub fn there(&self, commands: &str) -> String {
         let option = |name: &str, value: Option<&str>| {
-            value.map(|value| format!(" --{name} {}", quoted(value))).unwrap_or_default()
+            value
+                .map(|value| format!(" --{name} {}", shlex::try_quote(value).unwrap_or(value.into())))
+                .unwrap_or_default()
         };
         let kubeconfig = self.kubeconfig.as_ref().map(|path| path.display().to_string());
         let cluster =
@@ -163,15 +165,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@=+-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,11 +177,11 @@ mod tests {
         let there = parsed(&["list", "--context", "it's b", "--kubeconfig", "/k/c", "--profile", "p"]);
         assert_eq!(
             there.there(commands),
-            r"kubectl --kubeconfig /k/c --context 'it'\''s b' delete namespace a; aws --profile p eks deregister-cluster --name b; rm c"
+            r#"kubectl --kubeconfig /k/c --context "it's b" delete namespace a; aws --profile p eks deregister-cluster --name b; rm c"#
         );
         assert_eq!(
             there.there("eksconnect upgrade"),
-            r"eksconnect --profile p --kubeconfig /k/c --context 'it'\''s b' upgrade"
+            r#"eksconnect --profile p --kubeconfig /k/c --context "it's b" upgrade"#
         );
     }
 

@@ -64,26 +64,36 @@ impl Connected {
         self.get(&operation("get", object), &object.path()).await?.map(|answer| answer.json()).transpose()
     }
 
-    /// Namespaces that eksconnect made for a connector; who may not list them looks where one usually is.
-    async fn marked(&self) -> Result<Vec<String>, Failure> {
+    /// Namespaces that eksconnect made for a connector, each with its mark; who may not list them looks where one usually is.
+    async fn marked(&self) -> Result<BTreeMap<String, Option<Mark>>, Failure> {
         let ours = encode("app.kubernetes.io/managed-by=eksconnect");
         let path = format!("/api/v1/namespaces?labelSelector={ours}");
-        match self.list::<Namespace>("list namespaces", &path).await {
-            Ok(namespaces) => Ok(namespaces.iter().map(Namespace::name_any).collect()),
-            Err(failure) if failure.kind == FailureKind::Denied => Ok(Vec::new()),
-            Err(failure) => Err(failure),
-        }
+        let namespaces = match self.list::<Namespace>("list namespaces", &path).await {
+            Ok(namespaces) => namespaces,
+            Err(failure) if failure.kind == FailureKind::Denied => Vec::new(),
+            Err(failure) => return Err(failure),
+        };
+        let named = |namespace: &Namespace| {
+            let metadata = serde_json::to_value(&namespace.metadata).unwrap_or_default();
+            (namespace.name_any(), mark_of(&metadata))
+        };
+        Ok(namespaces.iter().map(named).collect())
     }
 
     /// The connectors of these StatefulSets, and those namespaces that were made for one and have none.
-    async fn with_marks(&self, sets: Vec<Value>, marked: Vec<String>) -> Result<Vec<ConnectorSeen>, Failure> {
-        let mut namespaces: BTreeSet<String> = sets.iter().map(namespace_of).chain(marked).collect();
-        namespaces.insert(DEFAULT_NAMESPACE.to_owned());
-        let marks = namespaces.into_iter().map(|namespace| async move {
+    async fn with_marks(
+        &self,
+        sets: Vec<Value>,
+        mut marks: BTreeMap<String, Option<Mark>>,
+    ) -> Result<Vec<ConnectorSeen>, Failure> {
+        let mut unknown: BTreeSet<String> = sets.iter().map(namespace_of).collect();
+        unknown.insert(DEFAULT_NAMESPACE.to_owned());
+        unknown.retain(|namespace| !marks.contains_key(namespace));
+        let read = unknown.into_iter().map(|namespace| async move {
             let live = self.live(&ObjectRef::new(ObjectKind::Namespace, &namespace, &namespace)).await?;
             Ok::<_, Failure>((namespace, live.and_then(|live| mark_of(&live["metadata"]))))
         });
-        let mut marks: BTreeMap<String, Option<Mark>> = try_join_all(marks).await?.into_iter().collect();
+        marks.extend(try_join_all(read).await?);
         let connector = |set: &Value| {
             let mark = marks.remove(&namespace_of(set)).flatten();
             ConnectorSeen::of(set, is_ours(set), mark)

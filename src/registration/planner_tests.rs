@@ -29,6 +29,18 @@ mod workload;
 mod world;
 
 #[test]
+fn who_need_not_wait_for_the_agents_can_register_where_they_cannot_run() {
+    let mut observed = fresh();
+    observed.cluster.nodes = Some(Vec::new());
+    let error = plan(&desired_of(&observed, &request()), &observed, "token").unwrap_err();
+    assert!(error.facts.iter().any(|fact| fact.label == "fix" && fact.text.contains("--no-wait")), "{error}");
+    // The same is in an upgrade's way, which has no such option.
+    let error = crate::registration::refusal::refuse_obstacles(&desired_of(&observed, &request()), &observed)
+        .unwrap_err();
+    assert!(!error.facts.iter().any(|fact| fact.text.contains("--no-wait")), "{error}");
+}
+
+#[test]
 fn a_fresh_registration_has_every_step_and_its_chain_is_short() {
     let planned = plan_of(&fresh()).unwrap();
     let words: Vec<String> = all_steps(&planned).iter().map(|step| step.describe()).collect();

@@ -371,10 +371,12 @@ async fn a_failure_half_way_lists_what_is_left_and_the_same_command_finishes() {
     kubectl_apply(&scene, grants, &crate::by_hand::Activation { id: String::new(), code: String::new() })
         .await;
     scene.fail("eks", "DeregisterCluster", FaultKind::Reset).await;
-    let run = scene.run(&DEREGISTER).await.expect_error("EKSC0206", 5);
+    let kubeconfig = scene.lease.kubeconfig().to_str().unwrap().to_owned();
+    let there = [&DEREGISTER[..], &["--kubeconfig", &kubeconfig]].concat();
+    let run = scene.run(&there).await.expect_error("EKSC0206", 5);
     run.says(&[
         "aws eks deregister-cluster --name onprem1 --region eu-west-1",
-        "kubectl delete namespace eks-connector",
+        &format!("kubectl --kubeconfig {kubeconfig} delete namespace eks-connector"),
     ]);
     // Impersonation went first.
     assert!(!surplus(&scene).await.contains(&"ClusterRoleBinding /eks-connector-service".to_owned()));

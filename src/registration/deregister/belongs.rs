@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::seen::{ClusterSeen, Content};
-use crate::access::names::PRINCIPAL_LABEL;
+use crate::access::names::{PRINCIPAL_LABEL, is_impersonation};
 use crate::manifest::{
     ACTIVATION_SECRET, AGENT_CONFIG, LEASE, ObjectKind, ObjectRef, PROXY_CA, PULL_SECRET, SERVICE_ACCOUNT,
     STATEFUL_SET, TOKEN_SECRET, VERSION_ROLE, cluster_wide_name,
@@ -16,9 +16,6 @@ const IMPERSONATION: &str = "eks-connector-service";
 
 /// How the names of the roles and bindings begin with which AWS' templates let principals view.
 const DASHBOARD: &str = "eks-connector-console-dashboard-";
-
-/// How the names of our roles and bindings begin that let the connector impersonate a principal.
-const IMPERSONATE: &str = "eksconnect:impersonate:";
 
 /// What a service account of Kubernetes or of OpenShift is called that every namespace has.
 const EVERY_NAMESPACES: [&str; 3] = ["default", "builder", "deployer"];
@@ -164,7 +161,7 @@ fn is_principal(subject: &Subject) -> bool {
 fn role_goes(role: &Role, was_bound: bool, cluster: &ClusterSeen, theirs: bool) -> bool {
     if is_labelled(&role.meta) {
         // A run that was interrupted may have deleted the binding already; one that nothing gives serves nobody.
-        let alone = role.meta.name.starts_with(IMPERSONATE)
+        let alone = is_impersonation(&role.meta.name)
             || role.meta.name == cluster_wide_name(VERSION_ROLE, &cluster.namespace);
         return was_bound || alone || cluster.elsewhere.is_empty();
     }
@@ -208,11 +205,9 @@ fn kept_note(binding: &Binding, cluster: &ClusterSeen) -> Option<String> {
             "{object} names the connector's service account beside others and is kept; take that subject out of it."
         )),
         Serves::Not if binding.subjects.iter().any(is_principal) && serves_others(binding, cluster) => {
-            let mut places: Vec<&str> = cluster.elsewhere.iter().map(|it| it.namespace.as_str()).collect();
-            places.dedup();
             Some(format!(
                 "{object} lets an IAM principal view and is kept: the connector in namespace {} may need it.",
-                places.join(", ")
+                cluster.namespaces_elsewhere()
             ))
         }
         Serves::Not if binding.subjects.iter().any(is_principal) => Some(format!(

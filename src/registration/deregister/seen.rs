@@ -108,6 +108,13 @@ pub struct LiveNamespace {
 }
 
 impl ClusterSeen {
+    /// The namespaces of the other connectors of this cluster.
+    pub fn namespaces_elsewhere(&self) -> String {
+        let mut namespaces: Vec<&str> = self.elsewhere.iter().map(|it| it.namespace.as_str()).collect();
+        namespaces.dedup();
+        namespaces.join(", ")
+    }
+
     /// What can prove whose the cluster is.
     pub fn evidence(&self) -> Evidence<'_> {
         Evidence {

@@ -195,13 +195,11 @@ fn refuse_other_connector(
     if request.namespace.is_none() || cluster.elsewhere.is_empty() {
         return Ok(());
     }
-    let mut places: Vec<&str> = cluster.elsewhere.iter().map(|it| it.namespace.as_str()).collect();
-    places.dedup();
     Err(Error::refused(
         Code::NOT_THIS_CLUSTER,
         format!("namespace {namespace} has no connector of the registration {name} ({status})"),
     )
-    .cause(format!("this cluster has a connector in: {}", places.join(", ")))
+    .cause(format!("this cluster has a connector in: {}", cluster.namespaces_elsewhere()))
     .fix(format!("give its namespace with --namespace, or {alone}")))
 }
 
